@@ -1,0 +1,240 @@
+"""Conditions on any path of a record: `field("data.duration_ms") >= 3`.
+
+One definition for every backend:
+
+- A path names members of objects, and elements of arrays by their number.
+- `==` and `!=` compare JSON values: numbers by value, `True` never equals `1`, `None` only `None`.
+- `<`, `<=`, `>`, `>=` hold between two numbers or two texts (by code point), otherwise they fail.
+- On a path that the record lacks every comparison fails, `!=` too; `~` turns an outcome round.
+"""
+
+from __future__ import annotations
+
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from moai_patterns.errors import QueryError
+
+Relation = Literal["==", "!=", "<", "<=", ">", ">=", "in", "exists"]
+_ORDER: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_ROOTS = ("data", "context")
+MISSING = object()
+
+
+class Condition(ABC):
+    """A test of one record. Combine with `&`, `|` and `~`."""
+
+    @abstractmethod
+    def matches(self, record: Mapping[str, Any]) -> bool:
+        """Tell whether the record passes."""
+
+    def __and__(self, other: Condition) -> Condition:
+        return Every((self, condition(other)))
+
+    def __or__(self, other: Condition) -> Condition:
+        return Either((self, condition(other)))
+
+    def __invert__(self) -> Condition:
+        return Not(self)
+
+    def __bool__(self) -> bool:
+        raise QueryError("a condition has no truth value of its own; combine conditions with & | ~")
+
+
+@dataclass(frozen=True, slots=True)
+class Compare(Condition):
+    """The value at `path` stands in `relation` to `value`."""
+
+    path: tuple[str, ...]
+    relation: Relation
+    value: Any = None
+
+    def matches(self, record: Mapping[str, Any]) -> bool:
+        """Tell whether the record passes."""
+        found = reach(record, self.path)
+        if self.relation == "exists":
+            return found is not MISSING
+        if found is MISSING:
+            return False
+        if self.relation == "in":
+            return any(same(found, value) for value in self.value)
+        if self.relation in _ORDER:
+            return comparable(found, self.value) and _ORDER[self.relation](found, self.value)
+        return same(found, self.value) == (self.relation == "==")
+
+
+@dataclass(frozen=True, slots=True)
+class Every(Condition):
+    """All parts pass."""
+
+    parts: tuple[Condition, ...]
+
+    def matches(self, record: Mapping[str, Any]) -> bool:
+        """Tell whether the record passes."""
+        return all(part.matches(record) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Either(Condition):
+    """At least one part passes."""
+
+    parts: tuple[Condition, ...]
+
+    def matches(self, record: Mapping[str, Any]) -> bool:
+        """Tell whether the record passes."""
+        return any(part.matches(record) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Condition):
+    """The part fails."""
+
+    part: Condition
+
+    def matches(self, record: Mapping[str, Any]) -> bool:
+        """Tell whether the record passes."""
+        return not self.part.matches(record)
+
+
+class field:  # noqa: N801  reads as a word of the query, like a function
+    """A path into `data` or `context`, to be compared with a JSON value.
+
+    `path` is dotted; further arguments are single steps that may contain dots themselves.
+    Raises `QueryError` for an empty step, another root, or a value that JSON does not have.
+
+    >>> record = {"data": {"duration_ms": 7, "tools": ["Bash"]}, "context": {}}
+    >>> (field("data.duration_ms") >= 3).matches(record)
+    True
+    >>> (field("data.tools.0").in_(["Read", "Bash"]) & ~field("context.git_branch").exists()).matches(record)
+    True
+    """
+
+    __slots__ = ("path",)
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, path: str, *steps: str) -> None:
+        if not isinstance(path, str) or not all(isinstance(step, str) for step in steps):
+            raise QueryError(f"a path is made of text, not {path!r} {steps!r}")
+        self.path = tuple(map(text, (*path.split("."), *steps)))
+        if "" in self.path or self.path[0] not in _ROOTS:
+            raise QueryError(f"the path {path!r} must begin with data or context and have no empty step")
+
+    def __eq__(self, value: object) -> Condition:  # type: ignore[override]
+        return Compare(self.path, "==", literal(value))
+
+    def __ne__(self, value: object) -> Condition:  # type: ignore[override]
+        return Compare(self.path, "!=", literal(value))
+
+    def __lt__(self, value: float | str) -> Condition:
+        return Compare(self.path, "<", _ordered(value))
+
+    def __le__(self, value: float | str) -> Condition:
+        return Compare(self.path, "<=", _ordered(value))
+
+    def __gt__(self, value: float | str) -> Condition:
+        return Compare(self.path, ">", _ordered(value))
+
+    def __ge__(self, value: float | str) -> Condition:
+        return Compare(self.path, ">=", _ordered(value))
+
+    def in_(self, values: Iterable[Any]) -> Condition:
+        """The value equals one of these."""
+        if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+            raise QueryError(f"in_ takes a list of values, not {values!r}")
+        return Compare(self.path, "in", tuple(literal(value) for value in values))
+
+    def exists(self) -> Condition:
+        """The path is there, whatever its value; null counts."""
+        return Compare(self.path, "exists")
+
+    def is_null(self) -> Condition:
+        """The path is there and null."""
+        return Compare(self.path, "==", None)
+
+
+def condition(where: object) -> Condition:
+    """Return `where` as a condition: itself, or a mapping of dotted paths to the values they equal.
+
+    Raises `QueryError` for anything else.
+    """
+    if isinstance(where, Condition):
+        return where
+    if isinstance(where, Mapping):
+        return Every(tuple(field(path) == value for path, value in where.items()))
+    raise QueryError(f"where takes a condition or a mapping of paths to values, not {type(where).__name__}")
+
+
+def reach(record: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    """Return the value at `path`, or `MISSING`."""
+    found: Any = record
+    for step in path:
+        if isinstance(found, dict):
+            found = found.get(step, MISSING)
+        elif isinstance(found, list) and step.isdecimal() and step.isascii():
+            found = found[int(step)] if len(step) < 19 and int(step) < len(found) else MISSING
+        else:
+            return MISSING
+        if found is MISSING:
+            return MISSING
+    return found
+
+
+def same(left: Any, right: Any) -> bool:
+    """Tell whether two JSON values are equal; a bool never equals a number, at any depth."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same, left, right))
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    return bool(left == right)
+
+
+def comparable(left: Any, right: Any) -> bool:
+    """Tell whether two JSON values have an order: two numbers, or two texts."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return False
+    if isinstance(left, str):
+        return isinstance(right, str)
+    return isinstance(left, (int, float)) and isinstance(right, (int, float))
+
+
+def literal(value: object) -> Any:
+    """Return `value` if JSON has it, checked to the last element; otherwise raise `QueryError`."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
+        return int(value)
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, float) and value - value == 0:
+        return value
+    if isinstance(value, (list, tuple)):
+        return [literal(item) for item in value]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {text(key): literal(item) for key, item in value.items()}
+    raise QueryError(f"{value!r} is no JSON value to compare with")
+
+
+def text(value: str) -> str:
+    """Return plain text (an enum member as its value); raise `QueryError` for a lone surrogate."""
+    plain = str.__str__(getattr(value, "value", value))
+    try:
+        plain.encode()
+    except UnicodeEncodeError as error:
+        raise QueryError(f"{plain!r} holds a lone surrogate at {error.start}; no record can") from None
+    return plain
+
+
+def _ordered(value: object) -> Any:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise QueryError(f"only numbers and texts have an order, not {value!r}")
+    return literal(value)

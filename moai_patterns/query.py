@@ -1,0 +1,193 @@
+"""The one meaning of a query: what matches, in which order, from where on, how many.
+
+A backend may read more than a query asks for, never less, and ends in `Query.select`.
+"""
+
+from __future__ import annotations
+
+import base64
+import heapq
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import field as slot
+from datetime import date, datetime
+from itertools import islice
+from sys import maxsize
+from typing import Any, Literal
+
+from moai_patterns.conditions import Condition, condition, text
+from moai_patterns.errors import QueryError
+from moai_patterns.instant import LAST, instant
+
+Order = Literal["newest", "oldest", "arrival"]
+Bound = str | date | datetime | int | None
+Key = tuple[int, str, int]
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Query:
+    """A question to a store, as a value.
+
+    Parameters:
+        pattern_type: one kind, several, or None for all.
+        start_date, end_date: inclusive bounds of the record's instant: a timestamp by the grammar of
+            `instant`, a `datetime` (naive: local time), a `date` or a date alone (the whole local
+            day, so an `end_date` of that form includes it to its last microsecond), or an int of UTC
+            microseconds.
+        limit: the most records to return, None for no limit. Default 100.
+        tags: records with any of these in `context.tags`; None or empty for all.
+        where: a condition made with `field()`, or a mapping of paths to the values they equal.
+        order: `newest` first by (instant, id, revision), `oldest` first, or `arrival`: the order in
+            which the store took them in.
+        cursor: the `cursor` of an earlier result of the same question: go on after it.
+        ids: only these ids.
+        revisions: `heads`, or `all` for superseded revisions too.
+
+    Raises `QueryError` for a bound, limit, order or cursor without meaning.
+
+    >>> Query(pattern_type="task_completion", start_date="2025-11-29", limit=10).limit
+    10
+    """
+
+    pattern_type: str | Sequence[str] | None = None
+    start_date: Bound = None
+    end_date: Bound = None
+    limit: int | None = 100
+    tags: Sequence[str] | None = None
+    _: KW_ONLY
+    where: Condition | Mapping[str, Any] | None = None
+    order: Order = "newest"
+    cursor: str | None = None
+    ids: Sequence[str] | None = None
+    revisions: Literal["heads", "all"] = "heads"
+    kinds: tuple[str, ...] | None = slot(init=False, compare=False, repr=False, default=None)
+    since: int | None = slot(init=False, compare=False, repr=False, default=None)
+    until: int | None = slot(init=False, compare=False, repr=False, default=None)
+    after: Key | None = slot(init=False, compare=False, repr=False, default=None)
+
+    def __post_init__(self) -> None:
+        def fix(name: str, value: object) -> None:
+            object.__setattr__(self, name, value)
+
+        if self.order not in ("newest", "oldest", "arrival"):
+            raise QueryError(f"order is newest, oldest or arrival, not {self.order!r}")
+        if self.revisions not in ("heads", "all"):
+            raise QueryError(f"revisions is heads or all, not {self.revisions!r}")
+        if self.limit is not None and (not isinstance(self.limit, int) or isinstance(self.limit, bool)):
+            raise QueryError(f"limit is a whole number or None, not {self.limit!r}")
+        if self.limit is not None and self.limit < 0:
+            raise QueryError(f"limit must not be negative, not {self.limit}")
+        kinds = self.pattern_type
+        fix("kinds", None if kinds is None else _texts("pattern_type", kinds, alone=True))
+        fix("tags", _texts("tags", self.tags) if self.tags else None)
+        fix("ids", None if self.ids is None else _texts("ids", self.ids))
+        fix("where", None if self.where is None else condition(self.where))
+        fix("since", _bound("start_date", self.start_date))
+        fix("until", _bound("end_date", self.end_date, end=True))
+        fix("after", None if self.cursor is None else self._read(self.cursor))
+
+    def matches(self, record: Mapping[str, Any]) -> bool:
+        """Tell whether a stored record answers; the only definition of a match there is.
+
+        Order, cursor and limit come after it; which revisions are heads only the backend knows.
+        """
+        moment = record["_meta"]["instant"]
+        if self.since is not None and moment < self.since:
+            return False
+        if self.until is not None and moment > self.until:
+            return False
+        if self.kinds is not None and record["pattern_type"] not in self.kinds:
+            return False
+        if self.ids is not None and record["pattern_id"] not in self.ids:
+            return False
+        if self.tags is not None:
+            present = record.get("context", {}).get("tags", ())
+            if not any(tag in present for tag in self.tags):
+                return False
+        return self.where is None or self.where.matches(record)  # type: ignore[union-attr]
+
+    def key(self, record: Mapping[str, Any]) -> Key:
+        """Return what this query sorts by: (instant, id, revision), or the arrival number."""
+        meta = record["_meta"]
+        if self.order == "arrival":
+            return (meta["seq"], record["pattern_id"], meta["revision"])
+        return (meta["instant"], record["pattern_id"], meta["revision"])
+
+    def passed(self, key: Key) -> bool:
+        """Tell whether a sort key lies before or at the cursor."""
+        if self.after is None:
+            return False
+        return key >= self.after if self.order == "newest" else key <= self.after
+
+    def select(self, records: Iterable[Record], *, ordered: bool = False) -> Iterator[Record]:
+        """Yield the answer out of a superset: match, order, cursor, limit, in this sequence.
+
+        `ordered` says that the records come in this query's order already; then nothing is held.
+        """
+        fitting = (record for record in records if self.matches(record) and not self.passed(self.key(record)))
+        if ordered:
+            return islice(fitting, None if self.limit is None else min(self.limit, maxsize))
+        newest = self.order == "newest"
+        if self.limit is not None:
+            first = heapq.nlargest if newest else heapq.nsmallest
+            return iter(first(self.limit, fitting, key=self.key))
+        return iter(sorted(fitting, key=self.key, reverse=newest))
+
+    def cursor_after(self, record: Mapping[str, Any]) -> str:
+        """Return the cursor that goes on after this stored record."""
+        text = json.dumps([self.order, *self.key(record)], ensure_ascii=False, separators=(",", ":"))
+        return base64.urlsafe_b64encode(text.encode()).decode()
+
+    def but(self, **changes: Any) -> Query:
+        """Return the same question with other values."""
+        return replace(self, **changes)
+
+    def _read(self, cursor: str) -> Key:
+        try:
+            order, first, identity, revision = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+            if order != self.order:
+                raise QueryError(f"the cursor belongs to a query in the order {order}, not {self.order}")
+            key = (first + 0, identity + "", revision + 0)
+        except (ValueError, TypeError, AttributeError) as error:
+            if isinstance(error, QueryError):
+                raise
+            raise QueryError(f"{cursor!r} is no cursor that a query returned") from None
+        return key
+
+
+def _texts(name: str, value: object, *, alone: bool = False) -> tuple[str, ...]:
+    """Return texts as a tuple of plain `str`; an enum member counts as its value."""
+    if isinstance(value, str):
+        if not alone:
+            raise QueryError(f"{name} takes a list of texts, not one text: [{value!r}]")
+        return (text(value),)
+    if not isinstance(value, Iterable):
+        raise QueryError(f"{name} takes texts, not {value!r}")
+    items = tuple(value)
+    if not all(isinstance(item, str) for item in items):
+        raise QueryError(f"{name} takes texts, not {items!r}")
+    return tuple(map(text, items))
+
+
+def _bound(name: str, value: Bound, *, end: bool = False) -> int | None:
+    """Return an inclusive bound in UTC microseconds."""
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    if isinstance(value, (datetime, date)):
+        stamp = value.isoformat()
+    elif isinstance(value, str):
+        stamp = value
+    else:
+        raise QueryError(f"{name} takes a timestamp, datetime, date or microseconds, not {value!r}")
+    try:
+        moment = instant(stamp)
+        if not end or len(stamp) > len("YYYY-MM-DD"):
+            return moment
+        if stamp == "9999-12-31":
+            return LAST
+        following = date.fromordinal(date.fromisoformat(stamp).toordinal() + 1)
+        return instant(following.isoformat()) - 1
+    except ValueError as error:
+        raise QueryError(f"{name}: {error}") from None

@@ -1,0 +1,129 @@
+"""The one meaning of a query."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from moai_patterns import PatternType, Query, QueryError
+from moai_patterns.instant import instant
+from moai_patterns.query import Record
+
+
+def stored(moment: int, identity: str = "a", revision: int = 1, **more: object) -> Record:
+    """A stored record at an instant."""
+    meta = {"instant": moment, "revision": revision, "seq": moment}
+    return {"pattern_id": identity, "pattern_type": "k", "timestamp": "", "data": {}, "_meta": meta, **more}
+
+
+def test_bounds_are_inclusive_to_the_microsecond() -> None:
+    """A record at either bound answers; a microsecond beyond does not."""
+    query = Query(start_date="2025-01-01T00:00:00Z", end_date="2025-01-01T00:00:01Z")
+    start, end = instant("2025-01-01T00:00:00Z"), instant("2025-01-01T00:00:01Z")
+
+    assert [query.matches(stored(m)) for m in (start - 1, start, end, end + 1)] == [False, True, True, False]
+
+
+def test_bounds_come_in_every_natural_form() -> None:
+    """Text, aware and naive datetimes, dates and microseconds all work."""
+    moment = instant("2025-01-01T12:00:00Z")
+
+    assert Query(start_date=datetime(2025, 1, 1, 12, tzinfo=UTC)).since == moment
+    assert Query(start_date=moment).since == moment
+    assert Query(start_date=date(2025, 1, 1)).since == instant("2025-01-01")
+    assert Query(start_date=datetime(2025, 1, 1)).since == instant("2025-01-01T00:00")
+
+
+def test_an_end_that_is_a_date_covers_its_whole_day() -> None:
+    """The last microsecond of the day answers, the first of the next does not."""
+    assert Query(end_date="2025-01-01").until == instant("2025-01-02") - 1
+    assert Query(end_date=date(2025, 12, 31)).until == instant("2026-01-01") - 1
+    assert Query(end_date="9999-12-31").until == instant("9999-12-31T23:59:59.999999Z")
+    assert Query(end_date="2025-01-01T00:00").until == instant("2025-01-01T00:00")
+
+
+def test_kinds_and_tags() -> None:
+    """One kind, several, an enum member; any of the tags."""
+    record = stored(1, context={"tags": ["x", "y"]})
+
+    assert Query("k").matches(record)
+    assert Query(["j", "k"]).matches(record)
+    assert not Query(PatternType.AGENT_USAGE).matches(record)
+    assert Query(PatternType.AGENT_USAGE).kinds == ("agent_usage",)
+    assert Query(tags=["y", "z"]).matches(record)
+    assert not Query(tags=["z"]).matches(record)
+    assert not Query(tags=["x"]).matches(stored(1))
+    assert Query(tags=[]).matches(stored(1))
+    assert Query(ids=["a"]).matches(record)
+    assert not Query(ids=[]).matches(record)
+    assert Query(where={"context.tags.0": "x"}).matches(record)
+    assert not Query(where={"context.tags.0": "y"}).matches(record)
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest", "arrival"])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_paging_to_the_end_equals_one_scan(order: str, ordered: bool) -> None:
+    """Cursor and limit come last, and ties at one instant are told apart by id and revision."""
+    records = [stored(m, i, r) for m in (1, 2) for i in "abc" for r in (1, 2)]
+    for number, record in enumerate(records):
+        record["_meta"]["seq"] = number
+    whole = list(Query(limit=None, order=order).select(records))  # type: ignore[arg-type]
+    if ordered:
+        records = whole
+    paged: list[Record] = []
+    cursor = None
+    while True:
+        page = list(Query(limit=5, order=order, cursor=cursor).select(records, ordered=ordered))  # type: ignore[arg-type]
+        paged += page
+        if not page:
+            break
+        cursor = Query(order=order).cursor_after(page[-1])  # type: ignore[arg-type]
+
+    assert paged == whole
+    assert whole == sorted(whole, key=Query(order=order).key, reverse=order == "newest")  # type: ignore[arg-type]
+
+
+def test_limit_zero_is_empty() -> None:
+    """A limit of 0 answers with nothing."""
+    assert list(Query(limit=0).select([stored(1)])) == []
+
+
+def test_but_changes_one_value() -> None:
+    """A query is a value; another one is made from it."""
+    assert Query("k").but(limit=3) == Query("k", limit=3)
+    assert hash(Query("k")) == hash(Query("k"))
+
+
+CURSOR = Query(order="oldest").cursor_after(stored(1))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"limit": -1},
+        {"limit": 1.5},
+        {"limit": True},
+        {"order": "sideways"},
+        {"revisions": "some"},
+        {"start_date": "soon"},
+        {"end_date": "2025-02-30"},
+        {"start_date": 1.5},
+        {"start_date": True},
+        {"tags": "x"},
+        {"tags": [1]},
+        {"tags": 5},
+        {"tags": ["\ud800"]},
+        {"ids": "a"},
+        {"pattern_type": 7},
+        {"pattern_type": [7]},
+        {"where": 3},
+        {"cursor": "???"},
+        {"cursor": "bm8="},
+        {"cursor": CURSOR},
+        {"cursor": "WzEsMiwzLDRd"},
+        {"cursor": 5},
+    ],
+)
+def test_values_without_meaning_are_refused(values: dict[str, object]) -> None:
+    """Every wrong value raises QueryError, which is a ValueError."""
+    with pytest.raises(QueryError):
+        Query(**values)  # type: ignore[arg-type]
