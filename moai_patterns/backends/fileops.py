@@ -1,0 +1,359 @@
+"""Every mutating file call of the package, in one place: so that it can be recorded, replayed and failed.
+
+Files are born 0600 and directories 0700 whatever the umask says, symlinks are never followed, and
+nothing but a regular file is ever read. Loaded by the capture process, so it stands on `os` alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from _thread import allocate_lock
+from _weakref import ref
+
+from moai_patterns.errors import BusyError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_SAFE = (
+    getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_NOINHERIT", 0)
+)
+# A FIFO swapped in for a file must not hang whoever opens it.
+_READ = os.O_RDONLY | _SAFE | getattr(os, "O_NONBLOCK", 0)
+_FILE = 0o600
+_DIRECTORY = 0o700
+
+
+def open_new(path: str, *, append: bool = False) -> int:
+    """Create a file that must not exist and return its descriptor. Raises `OSError`."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE | (os.O_APPEND if append else 0)
+    return _restricted(os.open(path, flags, _FILE))
+
+
+def open_shared(path: str, *, append: bool = False, create: bool = True) -> int:
+    """Open a regular file for reading and writing, created when missing if asked. Raises `OSError`."""
+    flags = os.O_RDWR | _SAFE | getattr(os, "O_NONBLOCK", 0) | (os.O_APPEND if append else 0)
+    flags |= os.O_CREAT if create else 0
+    return _restricted(os.open(path, flags, _FILE))
+
+
+def open_read(path: str) -> int:
+    """Open a regular file for reading. Raises `OSError`, also when something else lies there."""
+    descriptor = os.open(path, _READ)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "this is no regular file", path)
+    return descriptor
+
+
+def write(descriptor: int, data: bytes | memoryview) -> None:
+    """Write all of `data`, or raise `OSError`."""
+    written = os.write(descriptor, data)
+    while written < len(data):
+        written += os.write(descriptor, memoryview(data)[written:])
+
+
+def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of `data` at `offset`, or raise `OSError`."""
+    if hasattr(os, "pwrite"):
+        written = os.pwrite(descriptor, data, offset)
+        while written < len(data):
+            written += os.pwrite(descriptor, memoryview(data)[written:], offset + written)
+    else:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        write(descriptor, data)
+
+
+def truncate(descriptor: int, size: int) -> None:
+    """Cut a file to `size` bytes, or lengthen it with zeros."""
+    os.ftruncate(descriptor, size)
+
+
+def sync(descriptor: int) -> None:
+    """Wait until the file's bytes are on the medium. After an `OSError` nothing is known of them."""
+    os.fsync(descriptor)
+
+
+def create(path: str, data: bytes, *, sync: bool = False) -> None:
+    """Write a new file whole, or raise `OSError` and leave none; `sync` waits for the medium.
+
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     create(os.path.join(place, "a"), b"one")
+    ...     read(os.path.join(place, "a"))
+    b'one'
+    """
+    descriptor = open_new(path)
+    try:
+        write(descriptor, data)
+        if sync:
+            os.fsync(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        remove(path)
+        raise
+    os.close(descriptor)
+
+
+def append(path: str, data: bytes, *, sync: bool = False) -> None:
+    """Add `data` at the end in one write, creating the file when missing; raise `OSError` if it does not fit.
+
+    A disk that fills up in the middle leaves a torn end, so readers go by complete lines.
+    """
+    descriptor = open_shared(path, append=True)
+    try:
+        written = os.write(descriptor, data)
+        if written < len(data):
+            raise OSError(errno.ENOSPC, f"only {written} of {len(data)} bytes could be written", path)
+        if sync:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read(path: str) -> bytes:
+    """Return the bytes of a regular file. Raises `OSError`."""
+    return read_dated(path)[0]
+
+
+def read_dated(path: str) -> tuple[bytes, int]:
+    """Return the bytes of a regular file and its time of modification in microseconds. Raises `OSError`."""
+    descriptor = os.open(path, _READ)
+    try:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.EINVAL, "this is no regular file", path)
+        data = os.read(descriptor, facts.st_size + 1)
+        if len(data) != facts.st_size:  # it grows meanwhile, or is larger than one read
+            parts = [data]
+            while parts[-1]:
+                parts.append(os.read(descriptor, 1 << 20))
+            data = b"".join(parts)
+        return data, facts.st_mtime_ns // 1000
+    finally:
+        os.close(descriptor)
+
+
+def date(path: str, moment: int) -> None:
+    """Set a file's times to `moment`, in microseconds since 1970-01-01 UTC."""
+    os.utime(path, ns=(moment * 1000, moment * 1000))
+
+
+def rename(source: str, target: str) -> None:
+    """Give a file its name in one step, replacing what had it."""
+    os.replace(source, target)
+
+
+def remove(path: str) -> None:
+    """Remove a file; a missing one is fine."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def remove_dir(path: str) -> bool:
+    """Remove a directory if it is empty and tell whether it is gone now."""
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True
+
+
+def make_dirs(path: str) -> None:
+    """Make a directory and its missing parents, each 0700; an existing one is fine."""
+    try:
+        os.mkdir(path, _DIRECTORY)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise NotADirectoryError(errno.ENOTDIR, "a file is in the way of a directory", path) from None
+        return
+    except FileNotFoundError:
+        parent = os.path.dirname(path)
+        if not parent or parent == path:
+            raise
+        make_dirs(parent)
+        make_dirs(path)
+        return
+    if os.name == "posix" and stat.S_IMODE(os.stat(path).st_mode) & _DIRECTORY != _DIRECTORY:
+        os.chmod(path, _DIRECTORY)  # the umask took bits that the owner needs
+
+
+def sync_dir(path: str) -> None:
+    """Wait until the directory's entries are on the medium (Windows offers no such thing)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _restricted(descriptor: int) -> int:
+    """Return the descriptor of a regular file with the mode it must have, or close it and raise."""
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "this is no regular file")
+        if os.name == "posix" and mode & 0o777 != _FILE:
+            os.fchmod(descriptor, _FILE)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+class Lock:
+    """A lock between processes on a file of its own; the system frees it when its holder dies.
+
+    One object is held by one thread at a time; objects on the same path exclude each other, in one
+    process too. Fork-safe: a child starts without what its parent held.
+
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     with Lock(os.path.join(place, ".lock")).held(timeout=1.0):
+    ...         os.listdir(place)
+    ['.lock']
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._descriptor = -1
+        self._mutex = allocate_lock()
+        _living.add(ref(self, _living.discard))
+
+    def acquire(self, *, shared: bool = False, timeout: float = 30.0) -> None:
+        """Wait up to `timeout` seconds for the lock. Raises `BusyError`, or `OSError` for a bad path."""
+        end = time.monotonic() + timeout
+        if not self._mutex.acquire(timeout=max(timeout, 0.0)):
+            raise self._busy(timeout)
+        try:
+            pause = 0.0002
+            while not self._try(shared):
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise self._busy(timeout)
+                # Jitter, so that many waiters do not come back in step; the clock's low digits are enough.
+                time.sleep(min(left, pause * (0.5 + time.perf_counter_ns() % 1024 / 1024)))
+                pause = min(pause * 1.6, 0.01)
+        except BaseException:
+            self._mutex.release()
+            raise
+
+    def release(self) -> None:
+        """Give the lock back."""
+        try:
+            _unlock(self._descriptor)
+        finally:
+            self._mutex.release()
+
+    def held(self, *, shared: bool = False, timeout: float = 30.0) -> Held:
+        """Return what a `with` statement needs to acquire this lock with these options."""
+        return Held(self, shared, timeout)
+
+    def close(self) -> None:
+        """Close the lock file; the object can be used again."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _try(self, shared: bool) -> bool:
+        if self._descriptor < 0:
+            self._descriptor = open_shared(self.path)
+        if not _lock(self._descriptor, shared):
+            return False
+        if os.name == "posix" and os.fstat(self._descriptor).st_nlink == 0:
+            self.close()  # somebody removed the file: others lock the new one
+            return False
+        return True
+
+    def _busy(self, timeout: float) -> BusyError:
+        return BusyError(f"{self.path}: other processes held the lock for more than {timeout:g} s; try again")
+
+    def _forget(self) -> None:
+        """Drop, in a forked child, what belongs to the parent; closing the copy leaves the lock alone."""
+        self._mutex = allocate_lock()
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Held:
+    """A lock that is held inside a `with` statement."""
+
+    def __init__(self, lock: Lock, shared: bool, timeout: float) -> None:
+        self._lock, self._shared, self._timeout = lock, shared, timeout
+
+    def __enter__(self) -> None:
+        self._lock.acquire(shared=self._shared, timeout=self._timeout)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+
+
+_living: set[ref[Lock]] = set()
+
+
+def _after_fork() -> None:
+    for living in list(_living):
+        lock = living()
+        if lock is not None:
+            lock._forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+if fcntl is not None:
+
+    def _lock(descriptor: int, shared: bool) -> bool:
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+else:
+    import msvcrt
+
+    def _lock(descriptor: int, shared: bool) -> bool:
+        # Byte locks know no sharing here: readers exclude each other too, which is slower, not wrong.
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+                return False
+            raise
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
