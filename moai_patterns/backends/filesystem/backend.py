@@ -1,0 +1,340 @@
+"""The tree as a backend: the light writer, the scans and the compaction put together."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from moai_patterns.backends import fileops
+from moai_patterns.backends.base import BackendBase, Batch, Problem, SingleWriter
+from moai_patterns.backends.filesystem import checking, counting
+from moai_patterns.backends.filesystem.compaction import Folding
+from moai_patterns.backends.filesystem.lookup import EVERYTHING, HEADS
+from moai_patterns.backends.filesystem.maintaining import Maintenance
+from moai_patterns.backends.filesystem.plain import PlainTree, is_plain
+from moai_patterns.backends.filesystem.reading import Snapshot
+from moai_patterns.backends.filesystem.session import JournalWriter
+from moai_patterns.backends.filesystem.tree import LAYOUT
+from moai_patterns.backends.filesystem.write import TreeWriter
+from moai_patterns.errors import BusyError, PatternError, ReadOnlyError, StoreError
+from moai_patterns.query import Query, Record
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from moai_patterns.backends.filesystem.hotlog import Change
+
+_CHUNK = 20_000  # records sorted at once when a scan in order of arrival has no limit
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def open_tree(path: str, *, durability: str = "os", timeout: float = 30.0) -> BackendBase:
+    """Return the backend for the tree at `path`: ours, or the document's plain layout, read-only."""
+    with translated(path):
+        if is_plain(path):
+            return PlainTree(path)
+    return FilesystemBackend(path, durability=durability, timeout=timeout)
+
+
+class FilesystemBackend(BackendBase):
+    """Hot records as readable files by day, batches as journals, closed days as gzip segments.
+
+    Parameters:
+        path: the root, made at the first write.
+        durability: `os`, `group` or `record`; the last two both flush file and directory per batch.
+        timeout: seconds to wait for other writers before `BusyError`.
+
+    Raises `LayoutError` for a path that is no tree of this layout and `StoreError` for one that
+    cannot be used.
+    """
+
+    def __init__(self, path: str, *, durability: str = "os", timeout: float = 30.0) -> None:
+        self._timeout = timeout
+        self._closed = False
+        self._mutex = threading.RLock()
+        self._pid = os.getpid()
+        with translated(path):
+            self._writer = _writer(path, durability, timeout)
+        self._tree = self._writer.tree
+        self.path = self._tree.root
+
+    def write(self, batch: Batch) -> None:
+        """Write a batch: all of it or nothing. Raises `ConflictError` for a stale revision."""
+        with self._working():
+            self._writer.write(batch.add, batch.remove, batch.fresh)
+
+    def single_writer(self) -> SingleWriter:
+        """Return a writer that spares the file per record."""
+        return _Translated(self, JournalWriter(self._writer))
+
+    def scan(self, query: Query) -> Iterator[Record]:
+        """Yield the exact answer in the query's order, limit and cursor applied last."""
+        self._must_be_open()
+        if query.limit == 0:
+            return
+        if query.ids is not None and len(query.ids) <= 1000:
+            yield from query.select(self._by_ids(query))
+            return
+        with self._pinned() as snapshot:
+            if query.order == "arrival":
+                yield from self._in_order_of_arrival(snapshot, query)
+            else:
+                yield from query.select(snapshot.stream(query), ordered=True)
+
+    def get(self, pattern_id: str) -> Record | None:
+        """Return the head of an id, or None."""
+        if not _is_text(pattern_id):
+            return None
+        with self._working():
+            return next(iter(self._writer.lookup().settled(self._changes, pattern_id, HEADS)), None)
+
+    def history(self, pattern_id: str) -> list[Record]:
+        """Return all revisions of an id, oldest first, the head last; empty when unknown."""
+        if not _is_text(pattern_id):
+            return []
+        with self._pinned(), self._working():
+            return self._writer.lookup().settled(self._changes, pattern_id, EVERYTHING)[::-1]
+
+    def count(self, query: Query) -> int:
+        """Return how many records `scan` would yield; whole days are counted by the manifest."""
+        if not counting.is_countable(query):
+            return sum(1 for _ in self.scan(query))
+        with self._pinned() as snapshot:
+            total = sum(sum(kinds.values()) for kinds in counting.days(snapshot, query).values())
+        return total if query.limit is None else min(total, query.limit)
+
+    def delete(self, query: Query) -> int:
+        """Remove exactly what `scan` yields and return how many that were.
+
+        Days that lie whole in a question of the form "everything until" go without being read.
+        """
+        dropped = 0
+        if counting.is_everything_until(query):
+            with self._maintained() as maintenance:
+                dropped = maintenance.drop_days(query) if maintenance else 0
+        return dropped + super().delete(query)
+
+    def days(self) -> dict[int, dict[str, int]]:
+        """Return the number of heads per UTC day (days since 1970-01-01) and kind."""
+        with self._pinned() as snapshot:
+            return counting.days(snapshot, Query(limit=None))
+
+    def uncompacted_days(self) -> Sequence[int]:
+        """Return the UTC days that have anything outside their segments."""
+        with self._pinned() as snapshot:
+            folding = Folding(snapshot, ())
+            days = set(folding.rewritten)
+            for day in snapshot.days():
+                if any(snapshot.hot_names(day)) or folding.has_loose(day):
+                    days.add(day)
+            return sorted(days)
+
+    def compact(self, days: Sequence[int]) -> int:
+        """Bring closed UTC days into segments; return how many heads were moved.
+
+        Removals and superseded revisions become physical wherever that is possible, whatever the
+        days. A second compaction at the same time waits. Raises `BusyError` after the timeout.
+        """
+        with self._maintained() as maintenance:
+            return maintenance.compact(days) if maintenance else 0
+
+    def reclaim(self) -> None:
+        """Make removals physical."""
+        self.compact(())
+
+    def check(self, *, read_data: bool = False) -> list[Problem]:
+        """Look for damage without changing anything; `read_data` reads every stored byte."""
+        self._must_be_open()
+        with translated(self.path):
+            return checking.check(self.path, read_data=read_data)
+
+    def sizes(self) -> dict[str, int]:
+        """Return apparent bytes: `hot`, `cold` (segments with their indexes), `other` (log, manifest)."""
+        return counting.sizes(self._tree)
+
+    def facts(self) -> dict[str, Any]:
+        """Return layout, generation and number of journals."""
+        with self._pinned() as snapshot:
+            return {
+                "layout": LAYOUT,
+                "generation": snapshot.cold.manifest.generation,
+                "segments": len(snapshot.cold.manifest.heads) + len(snapshot.cold.manifest.history),
+                "journals": len(snapshot.journals),
+            }
+
+    def close(self) -> None:
+        """Release files, locks and connections; a second call does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._writer.close()
+
+    def _by_ids(self, query: Query) -> Iterator[Record]:
+        for identity in dict.fromkeys(query.ids or ()):
+            if query.revisions == "all":
+                yield from self.history(identity)
+            elif (found := self.get(identity)) is not None:
+                yield found
+
+    def _in_order_of_arrival(self, snapshot: Snapshot, query: Query) -> Iterator[Record]:
+        """Arrival has no order on disk but that of the log, so the numbers are sorted, then the records.
+
+        Without a limit the tree is read once for the numbers and once for each 20,000 records: slow
+        on a large one, but in constant memory.
+        """
+        if query.limit is not None:
+            yield from query.select(snapshot.stream(query))
+            return
+        wanted = (r for r in snapshot.stream(query) if query.matches(r) and not query.passed(query.key(r)))
+        numbers = array("q", sorted(array("q", (record["_meta"]["seq"] for record in wanted))))
+        for start in range(0, len(numbers), _CHUNK):
+            first, last = numbers[start], numbers[min(start + _CHUNK, len(numbers)) - 1]
+            chunk = (r for r in snapshot.stream(query) if first <= r["_meta"]["seq"] <= last)
+            yield from query.select(chunk)
+
+    def _snapshot(self) -> Snapshot:
+        lookup = self._writer.lookup()
+        lookup.refresh()
+        return Snapshot(self._tree, lookup.journals.living(lookup.cold.manifest.dead), lookup.cold)
+
+    def _changes(self, hashed: int) -> list[Change]:
+        """Return what is loose of the ids with this hash, the newest arrival first."""
+        return self._writer.changes(hashed)
+
+    @contextmanager
+    def _pinned(self) -> Iterator[Snapshot]:
+        """A snapshot whose files stay where they are."""
+        self._must_be_open()
+        pin = fileops.Lock(self._tree.path(".pin"))
+        with translated(self.path):
+            held = self._tree.exists and _acquire_shared(pin, self._timeout)
+            owner = os.getpid()
+            try:
+                with self._working():
+                    snapshot = self._snapshot()
+                yield snapshot
+            finally:
+                if held and owner == os.getpid():  # a forked child holds nothing
+                    pin.release()
+                pin.close()
+
+    @contextmanager
+    def _maintained(self) -> Iterator[Maintenance | None]:
+        """The only maintenance of the tree, over a reading and writing side of its own.
+
+        So the other threads of this process go on meanwhile. None where there is no tree yet.
+        """
+        self._must_be_open()
+        with translated(self.path):
+            if not self._tree.exists:
+                yield None
+                return
+            with fileops.Lock(self._tree.path(".maintenance")).held(timeout=self._timeout):
+                writer = _writer(self.path, "os", self._timeout)
+                try:
+                    yield Maintenance(writer)
+                finally:
+                    writer.close()
+
+    def _working(self) -> _Working:
+        """One thread at a time, none after the end, faults of the medium as our own."""
+        if self._pid != os.getpid():  # the parent's lock may have been held by a thread that is not here
+            self._pid = os.getpid()
+            self._mutex = threading.RLock()
+        return _Working(self)
+
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise StoreError(f"{self.path}: this store was closed; open it again")
+
+
+class _Translated(SingleWriter):
+    """A session's writer, one thread at a time and with faults translated."""
+
+    def __init__(self, backend: FilesystemBackend, inner: SingleWriter) -> None:
+        self._working = backend._working
+        self._inner = inner
+
+    def write(self, batch: Batch) -> None:
+        """Write a batch: all of it or nothing; acknowledged as `Backend.write` acknowledges."""
+        with self._working():
+            self._inner.write(batch)
+
+    def close(self) -> None:
+        """End the session."""
+        with self._working():
+            self._inner.close()
+
+
+class _Working:
+    """What `FilesystemBackend._working` gives; a class, because a generator costs a load a tenth more."""
+
+    def __init__(self, backend: FilesystemBackend) -> None:
+        self._backend = backend
+        self._mutex = backend._mutex
+
+    def __enter__(self) -> None:
+        self._mutex.acquire()
+        try:
+            self._backend._must_be_open()
+        except BaseException:
+            self._mutex.release()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._mutex.release()
+        if isinstance(error, OSError) and not isinstance(error, PatternError):
+            raise _as_ours(error, self._backend.path) from error
+
+
+@contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Turn what the system raises into a `StoreError` that names the place."""
+    try:
+        yield
+    except PatternError:
+        raise
+    except OSError as error:
+        raise _as_ours(error, path) from error
+
+
+def _as_ours(error: OSError, path: str) -> StoreError:
+    place = error.filename or path
+    sentence = f"{place}: {error.strerror or error}"
+    if error.errno in _DENIED:
+        return ReadOnlyError(error.errno, f"{sentence}; it may still be readable")
+    return StoreError(error.errno, sentence)
+
+
+def _acquire_shared(pin: fileops.Lock, timeout: float) -> bool:
+    try:
+        pin.acquire(shared=True, timeout=timeout)
+    except BusyError:
+        raise
+    except OSError:
+        return False  # a tree that cannot be written is compacted by nobody who could not pin it either
+    return True
+
+
+def _writer(path: str, durability: str, timeout: float) -> TreeWriter:
+    return TreeWriter(path, durability=durability, timeout=timeout, readable=_readable, line=orjson.dumps)
+
+
+def _readable(record: Record) -> bytes:
+    return orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,137 @@
+"""Looks for damage in a tree and names its place; changes nothing."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import orjson
+
+from moai_patterns.backends import fileops
+from moai_patterns.backends.base import Problem
+from moai_patterns.backends.filesystem import journal, manifest
+from moai_patterns.backends.filesystem.cold import Cold
+from moai_patterns.backends.filesystem.hotlog import StaleLogError
+from moai_patterns.backends.filesystem.journal import Journal, JournalDamageError
+from moai_patterns.backends.filesystem.lookup import read_span
+from moai_patterns.backends.filesystem.manifest import PARTS
+from moai_patterns.backends.filesystem.names import digest, parse_hot
+from moai_patterns.backends.filesystem.rebuilding import changes
+from moai_patterns.backends.filesystem.sealed import open_file, open_line
+from moai_patterns.backends.filesystem.sweeping import left_over
+from moai_patterns.backends.filesystem.tree import Tree
+from moai_patterns.instant import DAY
+from moai_patterns.query import Record
+
+
+def check(path: str, *, read_data: bool) -> list[Problem]:
+    """Return every finding. `read_data` reads every stored byte, else names, sizes and headers count."""
+    tree = Tree(path)  # of its own, so that others go on meanwhile
+    if not tree.exists:
+        return []
+    try:
+        return _check(tree, read_data=read_data)
+    finally:
+        tree.close()
+
+
+def _check(tree: Tree, *, read_data: bool) -> list[Problem]:
+    content = manifest.load(tree)
+    problems = []
+    if content.damage:
+        problems.append(Problem(tree.manifest, content.damage))
+    cold = Cold(tree, content)
+    for part in PARTS:
+        for _, segment in cold.segments(part):
+            problems += segment.check(read_data=read_data)
+    cold.close()
+    problems += _hot(tree, read_data=read_data)
+    problems += _journals(tree, read_data=read_data)
+    problems += _log(tree)
+    problems += _temporary(tree, time.time())
+    return problems
+
+
+def _hot(tree: Tree, *, read_data: bool) -> Iterator[Problem]:
+    for day, directory in manifest.day_directories(tree.root):
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                parsed = parse_hot(entry.name)
+                if parsed is None:
+                    continue
+                if entry.stat(follow_symlinks=False).st_size == 0:
+                    yield Problem(entry.path, "the file of a record is empty", 1)
+                elif read_data and (sentence := _wrong(entry.path, day, parsed)):
+                    yield Problem(entry.path, sentence, 1)
+
+
+def _wrong(path: str, day: int, parsed: tuple[str, int, int, int]) -> str:
+    """Say what is wrong with a hot file; nothing when it fits its name."""
+    try:
+        record = open_file(fileops.read(path), orjson.loads)
+        if not _is_record(record):
+            return "this is no stored record"
+    except FileNotFoundError:
+        return ""  # compacted meanwhile
+    except ValueError as error:
+        return f"this is not what was written: {error}"
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    meta = record["_meta"]
+    second = (meta["instant"] - day * DAY) // 1_000_000
+    if (record["pattern_type"], second, digest(record["pattern_id"]), meta["revision"]) != parsed:
+        return "its content does not fit its name"
+    return ""
+
+
+def _is_record(record: Record) -> bool:
+    if not isinstance(record, dict) or not isinstance(record.get("_meta"), dict):
+        return False
+    numbers = (record["_meta"].get("instant"), record["_meta"].get("revision"))
+    texts = (record.get("pattern_id"), record.get("pattern_type"), record.get("timestamp"))
+    return all(type(n) is int for n in numbers) and all(type(text) is str for text in texts)
+
+
+def _journals(tree: Tree, *, read_data: bool) -> Iterator[Problem]:
+    for name in journal.listed(tree.journals):
+        path = os.path.join(tree.journals, name)
+        try:
+            found = Journal(path, orjson.loads)
+            if read_data:
+                for position in range(len(found.seqs)):
+                    raw = read_span(path, found.offsets[position], found.lengths[position])
+                    record = open_line(raw, orjson.loads)
+                    if not _is_record(record) or digest(record["pattern_id"]) != found.hashes[position]:
+                        place = f"{path}, byte {found.offsets[position]}"
+                        yield Problem(place, "this is no stored record", 1)
+        except FileNotFoundError:
+            continue
+        except JournalDamageError as damage:
+            yield Problem(path, str(damage))
+        except (ValueError, OSError) as error:
+            yield Problem(path, f"it cannot be read: {error}")
+
+
+def _log(tree: Tree) -> Iterator[Problem]:
+    """A log that is trusted must know everything that is loose; one that is not is made anew at need."""
+    log = tree.current_log()
+    if log is None:
+        return
+    try:
+        for hashed, _, _, place in changes(tree):
+            if all(place != known for _, _, known in log.find(hashed)) and _is_there(tree, place):
+                sentence = f"the change log does not know {place}; remove the directory to have it renewed"
+                yield Problem(tree.index, sentence)
+    except StaleLogError as damage:
+        yield Problem(tree.index, f"{damage}; the change log is made anew from the tree when it is used", 0)
+
+
+def _is_there(tree: Tree, place: str) -> bool:
+    name, colon, _ = place.partition(":")
+    return os.path.exists(os.path.join(tree.journals, name) if colon else tree.path(place))
+
+
+def _temporary(tree: Tree, now: float) -> Iterator[Problem]:
+    for path in left_over(tree, now):
+        yield Problem(path, "a temporary file that nobody finished; compaction removes it", 0)

@@ -1,0 +1,197 @@
+"""Brings closed days into segments, and makes removals and superseded revisions physical.
+
+1. Segments of a new generation are built beside what is there; nothing sees them yet.
+2. The manifest is replaced: that rename is the commit.
+3. What the segments hold now is removed where it came from: hot files first, then journals, all at
+   once by a second manifest that calls them dead, then segments that no manifest names. Readers by an
+   older manifest are waited for, a while; what stays is removed by the next run. Until then readers
+   see both and take each revision once.
+
+A kill between any two steps leaves a tree with the same answers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from heapq import merge
+from itertools import chain
+
+from moai_patterns.backends import fileops
+from moai_patterns.backends.filesystem import manifest
+from moai_patterns.backends.filesystem.cold import Cold
+from moai_patterns.backends.filesystem.hotlog import HotLog
+from moai_patterns.backends.filesystem.manifest import PARTS, Manifest
+from moai_patterns.backends.filesystem.names import digest
+from moai_patterns.backends.filesystem.reading import Snapshot, key
+from moai_patterns.backends.filesystem.segment_writer import DATA, INDEX, SegmentFacts, write_segment
+from moai_patterns.backends.filesystem.tree import Tree
+from moai_patterns.errors import DamageError
+from moai_patterns.instant import DAY, isoformat
+from moai_patterns.query import Query, Record
+
+_ALL = Query(limit=None, order="oldest", revisions="all")
+
+
+class Folding:
+    """What one run brings into segments, and which lines of the journals it makes superfluous.
+
+    Parameters:
+        snapshot: the tree.
+        days: closed UTC days: everything loose in them goes into their segments.
+
+    Segments that hold what was removed, or as a head what was superseded, are rewritten whatever
+    their day. A journal's line has to stay when its
+    day is another one, or as long as an older revision of its id lies loose in another day: then it
+    is what tells that this one is no head.
+    """
+
+    def __init__(self, snapshot: Snapshot, days: Iterable[int]) -> None:
+        self.snapshot = snapshot
+        self.overlay = snapshot.overlay
+        self.changed = {digest(identity): identity for identity in self.overlay.ids()}
+        stale = {day for identity in self.changed.values() for day in self._stale(identity)}
+        self.days = set(days)
+        self.rewritten = stale | {day for day in self.days if self.has_loose(day)}
+        self._oldest_loose = self._outside() if self.changed else {}
+
+    def drops(self, record: Record, seq: int) -> bool:
+        """Tell whether a record was removed."""
+        return self.overlay.is_gone(record["pattern_id"], seq)
+
+    def takes(self, record: Record, seq: int) -> bool:
+        """Tell whether a hot file's or a journal's record goes into the segments of its day."""
+        return not self.drops(record, seq)
+
+    def has_loose(self, day: int) -> bool:
+        """Tell whether a day has hot files or journal lines that its segments do not hold."""
+        cold = self.snapshot.cold
+        for names in self.snapshot.hot_names(day):
+            if not all(self.is_held(cold, day, entry[3], 1) for entry in names):
+                return True
+        return not all(
+            self.is_held(cold, day, found.hashes[position], found.revisions[position])
+            for found in self.snapshot.journals
+            for position in found.by_day().get(day, ())
+        )
+
+    def is_held(self, cold: Cold, day: int, hashed: int, revision: int) -> bool:
+        """Tell whether the segments of a day hold this revision."""
+        parts = [part for part in (cold.segment(name, day) for name in PARTS) if part is not None]
+        if hashed not in self.changed:
+            return any(part.may_hold(hashed) for part in parts)
+        found = (record for part in parts for record in part.find(self.changed[hashed]))
+        return any(record["_meta"]["revision"] == revision for record in found)
+
+    def _stale(self, identity: str) -> Iterator[int]:
+        """Yield the days whose segments say of an id what the journals have changed."""
+        for part in PARTS:
+            for record in self.snapshot.cold.find(identity, part):
+                meta = record["_meta"]
+                gone = self.overlay.is_gone(identity, meta["seq"])
+                if gone or (part == "heads" and self.overlay.is_superseded(identity, meta["revision"])):
+                    yield meta["instant"] // DAY
+
+    def is_anchored(self, hashed: int, revision: int) -> bool:
+        """Tell whether an older revision of an id lies loose in a day that stays as it is."""
+        return self._oldest_loose.get(hashed, revision) < revision
+
+    def _outside(self) -> dict[int, int]:
+        """The oldest revisions of changed ids that lie loose in days that stay as they are, by hash."""
+        oldest: dict[int, int] = {}
+        for found in self.snapshot.journals:
+            for day, positions in found.by_day().items():
+                if day not in self.days:
+                    for position in positions:
+                        hashed, revision = found.hashes[position], found.revisions[position]
+                        if hashed in self.changed:
+                            oldest[hashed] = min(revision, oldest.get(hashed, revision))
+        for day, _ in manifest.day_directories(self.snapshot.tree.root):
+            if day not in self.days:
+                for names in self.snapshot.hot_names(day):
+                    oldest.update((entry[3], 1) for entry in names if entry[3] in self.changed)
+        return oldest
+
+
+def build(tree: Tree, folding: Folding) -> tuple[Manifest, int]:
+    """Write the segments of a new generation; return the manifest to be and how many heads came in."""
+    known = folding.snapshot.cold.manifest
+    if known.damage and any(manifest.segment_files(tree)):
+        raise DamageError(f"{known.damage}; nothing is compacted until that is repaired")
+    generation = known.generation + 1
+    parts = {"heads": dict(known.heads), "history": dict(known.history)}
+    moved = 0
+    for day in sorted(folding.rewritten):
+        taken = [0]
+        for part in PARTS:
+            if part == "history" and not folding.changed and day not in known.history:
+                continue  # no need to read the day a second time
+            records = _sorted(folding, day, part, taken)
+            facts = _write(tree, day, part, generation, records)
+            if facts is None:
+                parts[part].pop(day, None)
+            else:
+                parts[part][day] = facts
+        moved += taken[0]
+    return replace(known, generation=generation, heads=parts["heads"], history=parts["history"]), moved
+
+
+def commit(tree: Tree, content: Manifest, log: HotLog) -> None:
+    """Put a manifest in place of the one before, for good; to be called under the lock of the tree."""
+    fresh = tree.temporary_path()
+    fileops.make_dirs(tree.temporary)
+    fileops.create(fresh, replace(content, seq=max(log.seq, content.seq)).encoded(), sync=True)
+    fileops.rename(fresh, tree.manifest)
+    fileops.sync_dir(tree.root)
+
+
+def _write(
+    tree: Tree, day: int, part: str, generation: int, records: Iterator[Record]
+) -> SegmentFacts | None:
+    first = next(records, None)
+    if first is None:
+        return None
+    name = f"{isoformat(day * DAY)[:10].replace('-', '')}.{generation}"
+    stem = tree.path(manifest.stem(day, part, name))
+    fileops.make_dirs(os.path.dirname(stem))
+    for suffix in (DATA, INDEX):
+        fileops.remove(stem + suffix)  # of a run that was killed before its commit
+    facts = write_segment(stem, chain((first,), records))
+    directory = os.path.dirname(stem)
+    while len(directory) >= len(tree.root):
+        fileops.sync_dir(directory)
+        directory = os.path.dirname(directory)
+    return facts
+
+
+def _sorted(folding: Folding, day: int, part: str, taken: list[int]) -> Iterator[Record]:
+    """Yield what one part of a day is to hold, in order; `taken` counts the heads that are new to it."""
+    last = None
+    for record, was in merge(*_sources(folding, day), key=lambda entry: key(entry[0])):
+        if key(record) == last:
+            continue
+        meta = record["_meta"]
+        if was and folding.drops(record, meta["seq"]):
+            continue
+        last = key(record)
+        superseded = folding.overlay.is_superseded(record["pattern_id"], meta["revision"])
+        becomes = "history" if superseded or was == "history" else "heads"
+        if becomes == part:
+            taken[0] += was == "" and part == "heads"
+            yield record
+
+
+def _sources(folding: Folding, day: int) -> Iterator[Iterator[tuple[Record, str]]]:
+    """Yield the sorted sources of a day: its segments, each record with its part, then what is loose."""
+    for part in PARTS:
+        segment = folding.snapshot.cold.segment(part, day)
+        if segment is not None:
+            yield _marked(segment.scan(), part)
+    if day in folding.days:
+        for records in folding.snapshot.loose(day, _ALL, folding.takes):
+            yield _marked(records, "")
+
+
+def _marked(records: Iterator[Record], part: str) -> Iterator[tuple[Record, str]]:
+    return ((record, part) for record in records)

@@ -1,0 +1,318 @@
+r"""The change log: arrival order, and where a record lies that no segment holds yet.
+
+`index/log.<n>` gets one line per change, `index/heads` finds the changes of one id among them: a
+hash table whose buckets point to the newest line, each line to the one before it in its bucket. Four
+times as many buckets come by copying the table behind itself, so old chains are shared and no save
+ever rewrites what is there. Both files are a cache of the tree: lines are written *before* the
+rename that commits what they announce, so a kill leaves at most lines without an object, and whoever
+follows a line verifies what it finds.
+
+A line is `<previous+1> <hash16> <crc32> <seq> <revision> <place>\\n`, the checksum being that of the
+others joined by blanks; a place is the path of a hot file, `<journal>:<offset>:<length>` of a line in
+a journal, or `<journal>:-` for a removal. The header and each bucket carry check bits too, so what
+was scrambled is noticed where it is read and made anew from the tree.
+
+Changes are made under the lock of the tree. `find` needs no lock: lines come before the header, and
+the header before the bucket that leads to them.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import struct
+from binascii import crc32
+
+from moai_patterns.backends import fileops
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    # seq, revision, place
+    Change = tuple[int, int, str]
+
+_MAGIC = 0x32_47_4F_4C_49_41_4F_4D  # "MOAILOG2"
+_HEADER = 8  # words: magic, number of the log, buckets, last seq, log bytes, lines, boot, check
+_NUMBER, _BUCKETS, _SEQ, _BYTES, _LINES, _BOOT = range(1, 7)
+_FIRST_BUCKETS = 1024
+_GROWTH = 4
+_SPARSE = 2  # buckets per line, at least: each line in a chain costs a read, a bucket eight bytes
+_LINE = 256  # more than nearly every line; a longer one costs a second read
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_POSITION = (1 << 40) - 1
+
+
+class StaleLogError(Exception):
+    """The log is missing, damaged or of another boot: it has to be made anew from the tree."""
+
+
+class HotLog:
+    """The open log of one tree; for reading only where the files cannot be written.
+
+    Parameters:
+        directory: where the table and `log.<n>` lie.
+        table: the file name of the table.
+
+    Opening, finding and appending raise `StaleLogError` when the files cannot be trusted, and `OSError`.
+    """
+
+    def __init__(self, directory: str, table: str = "heads") -> None:
+        self._path = os.path.join(directory, table)
+        self._heads = self._log = -1
+        try:
+            self._heads, self._writable = _open(self._path)
+            facts = os.fstat(self._heads)
+            self._identity = _identity(facts)
+            if facts.st_size < (_HEADER + _FIRST_BUCKETS) * 8:
+                raise StaleLogError("there is no table of heads")
+            self._map(facts.st_size)
+            # A writer may be in the middle of the header. Under the lock of the tree nobody is.
+            header = next((found for found in map(self._header, range(3)) if found), None)
+            if header is None or header[_BOOT] != boot():
+                raise StaleLogError("the table of heads is damaged or of another boot")
+            self._log, _ = _open(os.path.join(directory, f"log.{header[_NUMBER]}"))
+            if os.fstat(self._log).st_size < header[_BYTES]:
+                raise StaleLogError("the log is shorter than its table says")
+        except FileNotFoundError as error:
+            self.close()
+            raise StaleLogError(f"{error.filename} is missing") from None
+        except BaseException:
+            self.close()
+            raise
+
+    def is_current(self) -> bool:
+        """Tell whether the files of this name are still the ones that are open."""
+        try:
+            return _identity(os.stat(self._path)) == self._identity
+        except OSError:
+            return False
+
+    @property
+    def seq(self) -> int:
+        """The last arrival number."""
+        return int(self._words[_SEQ])
+
+    @property
+    def lines(self) -> int:
+        """How many changes the log holds."""
+        return int(self._words[_LINES])
+
+    def find(self, hashed: int) -> list[Change]:
+        """Return the changes of the ids with this hash, the newest arrival first."""
+        # Read once: another process may multiply the buckets meanwhile.
+        buckets = self._words[_BUCKETS]
+        if (_HEADER + buckets) * 8 > len(self._mapped):
+            self._map_again(buckets)
+        if not buckets or buckets & (buckets - 1):
+            raise StaleLogError("the number of buckets is none")
+        found = []
+        wanted = b"%016x" % hashed
+        position = _position(self._words[_HEADER + (hashed & (buckets - 1))])
+        while position:
+            line = self._line(position - 1)
+            if line[13:29] == wanted:
+                seq, revision, place = line[39:].split(b" ", 2)
+                found.append((int(seq), int(revision), place.decode()))
+            previous = int(line[:12])
+            if previous >= position:
+                raise StaleLogError("a line points behind itself")
+            position = previous
+        found.sort(reverse=True)
+        return found
+
+    def append(self, hashes: Sequence[int], changes: Sequence[Change]) -> None:
+        """Announce changes; the object of each is committed only afterwards."""
+        header = self._header()
+        if header is None:
+            raise StaleLogError("the header of the table is damaged")
+        if not self._writable:
+            raise PermissionError(errno.EACCES, "the change log cannot be written", self._path)
+        if (_HEADER + header[_BUCKETS]) * 8 > len(self._mapped):
+            self._map_again(header[_BUCKETS])
+        if (header[_LINES] + len(hashes)) * _SPARSE > header[_BUCKETS]:
+            self._grow(header, header[_LINES] + len(hashes))
+        words, mask = self._words, header[_BUCKETS] - 1
+        start = end = header[_BYTES]
+        lines = []
+        latest: dict[int, int] = {}
+        for hashed, (seq, revision, place) in zip(hashes, changes, strict=True):
+            bucket = _HEADER + (hashed & mask)
+            previous = latest.get(bucket)
+            if previous is None:
+                previous = _position(words[bucket])
+            key, rest = b"%012d %016x" % (previous, hashed), b"%d %d %b" % (seq, revision, place.encode())
+            line = b"%b %08x %b\n" % (key, crc32(rest, crc32(key)), rest)
+            latest[bucket] = end + 1
+            end += len(line)
+            lines.append(line)
+        fileops.write_at(self._log, b"".join(lines), start)
+        header[_SEQ] = max(header[_SEQ], changes[-1][0])
+        header[_LINES] += len(lines)
+        header[_BYTES] = end
+        self._put(header)
+        for bucket, position in latest.items():
+            words[bucket] = _checked(position)
+
+    def changes(self) -> Iterator[tuple[int, int, int, str]]:
+        """Yield (hash, seq, revision, place) of all changes in the order of their lines."""
+        end = self._words[_BYTES]
+        position, rest = 0, b""
+        while position < end:
+            block = os.pread(self._log, min(1 << 20, end - position), position)
+            if not block:
+                raise StaleLogError("the log is shorter than its table says")
+            position += len(block)
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                seq, revision, place = _sound(line)[39:].split(b" ", 2)
+                yield int(line[13:29], 16), int(seq), int(revision), place.decode()
+
+    def close(self) -> None:
+        """Release the files."""
+        self._unmap()
+        for descriptor in (self._heads, self._log):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._heads = self._log = -1
+
+    def _line(self, position: int) -> bytes:
+        line = os.pread(self._log, _LINE, position)
+        end = line.find(b"\n")
+        if end < 0:
+            line = os.pread(self._log, 1 << 16, position)
+            end = line.find(b"\n")
+        return _sound(line[: max(end, 0)])
+
+    def _header(self, _: int = 0) -> list[int] | None:
+        """Return the words of the header, None when they do not fit each other."""
+        raw = bytes(self._mapped[: _HEADER * 8])
+        words = list(struct.unpack("<8Q", raw))
+        return words if words[0] == _MAGIC and words[-1] == crc32(raw[:-8]) else None
+
+    def _put(self, header: Sequence[int]) -> None:
+        # One copy of 64 bytes: a kill does not come in between, and a mismatch only costs a new log.
+        self._mapped[: _HEADER * 8] = _packed(header)
+
+    def _map(self, size: int) -> None:
+        access = mmap.ACCESS_WRITE if self._writable else mmap.ACCESS_READ
+        self._mapped = mmap.mmap(self._heads, size, access=access)
+        self._words = memoryview(self._mapped).cast("Q")
+
+    def _map_again(self, buckets: int) -> None:
+        """Map the table as long as it is now: another process has made it larger."""
+        size = os.fstat(self._heads).st_size
+        if size < (_HEADER + buckets) * 8:
+            raise StaleLogError("the table of heads is shorter than it says")
+        self._unmap()
+        self._map(size)
+
+    def _unmap(self) -> None:
+        if hasattr(self, "_words"):
+            self._words.release()
+            self._mapped.close()
+            del self._words, self._mapped
+
+    def _grow(self, header: list[int], lines: int) -> None:
+        """Multiply the buckets. The count in the header comes last: until then the copies are unused.
+
+        They are written, not mapped: on a full disk a page that is not there yet kills who touches it.
+        """
+        buckets = old = header[_BUCKETS]
+        while lines * _SPARSE > buckets:
+            buckets *= _GROWTH
+        table = bytes(self._words[_HEADER : _HEADER + old])
+        for copy in range(1, buckets // old):
+            fileops.write_at(self._heads, table, (_HEADER + copy * old) * 8)
+        self._map_again(buckets)
+        header[_BUCKETS] = buckets
+        self._put(header)
+
+
+def _open(path: str) -> tuple[int, bool]:
+    """Open a file of the log; also tell whether it can be written."""
+    try:
+        return fileops.open_shared(path, create=False), True
+    except OSError as error:
+        if error.errno not in _DENIED:
+            raise
+        return fileops.open_read(path), False
+
+
+def _packed(header: Sequence[int]) -> bytes:
+    body = struct.pack("<7Q", *header[:7])
+    return body + struct.pack("<Q", crc32(body))
+
+
+def _checked(position: int) -> int:
+    """A position of 40 bits with 24 check bits above it; zeros are not a valid word."""
+    return ((position + 1) * 0x9E37_79B9_7F4A_7C15 & 0xFFFF_FFFF_FFFF_FFFF) >> 40 << 40 | position
+
+
+def _position(word: int) -> int:
+    position = word & _POSITION
+    if _checked(position) != word:
+        raise StaleLogError("a bucket of the table is damaged")
+    return position
+
+
+def _sound(line: bytes) -> bytes:
+    """Return a line of the log if its checksum fits."""
+    if line[30:38] != b"%08x" % crc32(line[39:], crc32(line[:29])):
+        raise StaleLogError("a line of the log is damaged")
+    return line
+
+
+def create(directory: str, changes: Iterable[tuple[int, int, int, str]], seq: int) -> None:
+    """Write a log of these (hash, seq, revision, place) and put it in the place of any other.
+
+    `seq` is the last arrival number given so far.
+    """
+    fileops.make_dirs(directory)
+    old = [name for name in os.listdir(directory) if name.startswith(("log.", "heads."))]
+    numbers = [name.rpartition(".")[2] for name in old]
+    number = 1 + max((int(found) for found in numbers if found.isdecimal()), default=0)
+    header = [_MAGIC, number, _FIRST_BUCKETS, seq, 0, 0, boot()]
+    fileops.create(os.path.join(directory, f"log.{number}"), b"")
+    fresh = os.path.join(directory, f"heads.{number}")
+    fileops.create(fresh, _packed(header) + struct.pack("<Q", _checked(0)) * _FIRST_BUCKETS)
+    staging = HotLog(directory, f"heads.{number}")
+    hashes: list[int] = []
+    found: list[Change] = []
+    try:
+        for hashed, arrived, revision, place in changes:
+            hashes.append(hashed)
+            found.append((arrived, revision, place))
+            if len(hashes) == 10_000:
+                staging.append(hashes, found)
+                hashes, found = [], []
+        if hashes:
+            staging.append(hashes, found)
+    finally:
+        staging.close()
+    fileops.rename(fresh, os.path.join(directory, "heads"))
+    for name in old:
+        fileops.remove(os.path.join(directory, name))
+
+
+_boot: list[int] = []
+
+
+def boot() -> int:
+    """Return a number that changes when the machine starts, 0 where the system has none.
+
+    After a power cut files that were never flushed may disagree with each other; an index that was
+    written before it is not believed.
+    """
+    if not _boot:
+        try:
+            text = fileops.read("/proc/sys/kernel/random/boot_id")
+            _boot.append(int(text.replace(b"-", b"")[:15], 16))
+        except (OSError, ValueError):
+            _boot.append(0)
+    return _boot[0]
+
+
+def _identity(facts: os.stat_result) -> tuple[int, int]:
+    return facts.st_dev, facts.st_ino

@@ -1,0 +1,233 @@
+"""Journals: batches of more than one new record, published whole by one rename.
+
+`journal/<first seq>.<part>.jsonl` is JSON Lines: a header with the removals, the stored records, and
+an end line with a packed index of the lines and the CRC-32 of everything before that number. A
+session's journal says so in its header and grows line by line; as long as it has no end line each
+whole line in it is a batch. The arrival number of a line is its own `_meta.seq`, or else the first of
+the file plus its position.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from binascii import a2b_base64, b2a_base64, crc32
+from itertools import repeat
+
+from moai_patterns.backends import fileops
+from moai_patterns.backends.filesystem.names import digest
+from moai_patterns.backends.filesystem.sealed import open_line
+from moai_patterns.instant import DAY
+from moai_patterns.lightjson import dumps, loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
+
+    from moai_patterns.query import Record
+
+    Loads = Callable[[bytes], Any]
+    # id, revision of the head that goes, arrival number
+    Gone = tuple[str, int, int]
+
+SUFFIX = ".jsonl"
+_MARK = b',"crc32":'
+_COLUMNS = (("instants", "q"), ("lengths", "L"), ("hashes", "Q"), ("revisions", "L"))
+_PACKED = "L" if array("L").itemsize == 4 else "I"
+
+
+class JournalDamageError(Exception):
+    """A journal is not what was published; `place` names line and byte. Translated by the reader."""
+
+
+def name(seq: int, part: int = 0) -> str:
+    """Return the file name of the journal whose first arrival number is `seq`.
+
+    >>> name(1764378000250000)
+    '0001764378000250000.0.jsonl'
+    """
+    return f"{seq:019d}.{part}{SUFFIX}"
+
+
+def _loads(data: bytes) -> Any:
+    return loads(data.decode())
+
+
+def header(removals: Sequence[Gone] = ()) -> bytes:
+    """Return the first line of a journal."""
+    gone = [[identity, revision, seq] for identity, revision, seq in removals]
+    return dumps({"journal": 1, "remove": gone}).encode() + b"\n"
+
+
+# The header of a session's journal, which may lack its end line.
+SESSION = b'{"session":1,"remove":[]}\n'
+
+
+class Columns:
+    """What an end line says about the records of a journal, collected line by line."""
+
+    def __init__(self) -> None:
+        self._columns = {key: array(letter if letter != "L" else _PACKED) for key, letter in _COLUMNS}
+        self._seqs = array("q")
+
+    def add(self, record: Record, hashed: int, length: int, seq: int | None = None) -> None:
+        """Take in the next line; `seq` where the numbers do not simply follow that of the file."""
+        meta = record["_meta"]
+        columns = self._columns
+        columns["instants"].append(meta["instant"])
+        columns["lengths"].append(length)
+        columns["hashes"].append(hashed)
+        columns["revisions"].append(meta["revision"])
+        if seq is not None:
+            self._seqs.append(seq)
+
+    def end_line(self, crc: int) -> bytes:
+        """Return the end line; `crc` is the CRC-32 of everything before it."""
+        end: dict[str, Any] = {"end": len(self._columns["lengths"])}
+        columns = {**self._columns, "seqs": self._seqs} if self._seqs else self._columns
+        for key, column in columns.items():
+            end[key] = b2a_base64(column.tobytes(), newline=False).decode()
+        line = dumps(end).encode()[:-1] + _MARK
+        return b"%b%d}\n" % (line, crc32(line, crc))
+
+
+def build(
+    lines: Sequence[bytes],
+    records: Sequence[Record],
+    removals: Sequence[Gone] = (),
+    seqs: Sequence[int] = (),
+) -> tuple[bytes, list[tuple[int, int]]]:
+    """Return the bytes of a whole journal, and offset and length of each record's line in it.
+
+    `lines` are the encoded records without line ends; `seqs` their arrival numbers, where they do
+    not simply follow that of the file.
+    """
+    first = header(removals)
+    data = first + (b"\n".join((*lines, b"")) if lines else b"")
+    spans = []
+    offset = len(first)
+    columns = Columns()
+    for line, record, seq in zip(lines, records, seqs or repeat(None, len(lines)), strict=True):
+        columns.add(record, digest(record["pattern_id"]), len(line), seq)
+        spans.append((offset, len(line)))
+        offset += len(line) + 1
+    return data + columns.end_line(crc32(data)), spans
+
+
+class Journal:
+    """What a journal says, without its records: one entry per line, in columns.
+
+    Parameters:
+        path: the file.
+        loads: reads JSON bytes.
+
+    Raises `OSError`, and `JournalDamageError` for a file that is not whole. Attributes: `removals`,
+    `closed` (it has an end line), `size` (bytes that were read), `offsets`, `lengths`, `instants`,
+    `hashes`, `revisions`, `seqs`.
+    """
+
+    def __init__(self, path: str, loads: Loads = _loads) -> None:
+        self.path = path
+        self.name = os.path.basename(path)
+        data = fileops.read(path)
+        first, _, _ = data.partition(b"\n")
+        # A record's line ends with the brace of `_meta`, too.
+        ended = data.endswith(b"}\n") and not data.endswith(b"}}\n")
+        self.closed = ended and data.startswith(b'{"end":', _last_line(data))
+        if not self.closed and not data.startswith(SESSION):
+            raise JournalDamageError("its end line is missing")
+        try:
+            opening = loads(first)
+            self.removals: list[Gone] = [(gone[0], gone[1], gone[2]) for gone in opening["remove"]]
+            start = int(self.name.partition(".")[0])
+        except (ValueError, KeyError, TypeError, IndexError):
+            raise JournalDamageError("line 1: this is not the header of a journal") from None
+        self.instants, self.seqs = array("q"), array("q")
+        self.offsets, self.hashes = array("Q"), array("Q")
+        self.lengths, self.revisions = array(_PACKED), array(_PACKED)
+        if self.closed:
+            self._index(data, len(first) + 1, start, loads)
+        else:
+            self._walk(data, len(first) + 1, start, loads)
+        self.size = len(data)
+        self._by_day: dict[int, array[int]] | None = None
+
+    def by_day(self) -> dict[int, array[int]]:
+        """Return the positions of the lines of each UTC day, counted from 1970-01-01."""
+        if self._by_day is None:
+            days: dict[int, array[int]] = {}
+            for position, moment in enumerate(self.instants):
+                day = moment // DAY
+                if day not in days:
+                    days[day] = array(_PACKED)
+                days[day].append(position)
+            self._by_day = days
+        return self._by_day
+
+    def line(self, position: int, read: Callable[[str, int, int], bytes], loads: Loads) -> Record:
+        """Return the stored record at a position, its arrival number filled in."""
+        raw = read(self.path, self.offsets[position], self.lengths[position])
+        record = open_line(raw, loads)
+        record["_meta"].setdefault("seq", self.seqs[position])
+        return record
+
+    def _index(self, data: bytes, start: int, first: int, loads: Loads) -> None:
+        """Take the columns from the end line."""
+        at = _last_line(data)
+        mark = data.rfind(_MARK)
+        try:
+            sound = mark > at and data[mark:] == b"%b%d}\n" % (
+                _MARK,
+                crc32(memoryview(data)[: mark + len(_MARK)]),
+            )
+            end = loads(data[at:])
+            count = end["end"]
+            for key, _ in _COLUMNS:
+                getattr(self, key).frombytes(a2b_base64(end[key]))
+            if "seqs" in end:
+                self.seqs.frombytes(a2b_base64(end["seqs"]))
+            else:
+                self.seqs.extend(range(first + 1, first + 1 + count))
+        except (ValueError, KeyError, TypeError):
+            raise JournalDamageError("the end line cannot be read") from None
+        columns = (self.seqs, *(getattr(self, key) for key, _ in _COLUMNS))
+        if not sound or any(len(column) != count for column in columns):
+            raise JournalDamageError("its checksum does not fit its bytes")
+        offset = start
+        for length in self.lengths:
+            self.offsets.append(offset)
+            offset += length + 1
+
+    def _walk(self, data: bytes, start: int, first: int, loads: Loads) -> None:
+        """Take the columns from the lines; a line that a kill cut off at the end was never acknowledged."""
+        offset = start
+        while (end := data.find(b"\n", offset)) >= 0:
+            try:
+                record = open_line(data[offset:end], loads)
+                meta = record["_meta"]
+                self.seqs.append(meta.get("seq", first + 1 + len(self.seqs)))
+                self.instants.append(meta["instant"])
+                self.revisions.append(meta["revision"])
+                self.hashes.append(digest(record["pattern_id"]))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                raise JournalDamageError(
+                    f"line {2 + len(self.offsets)}, byte {offset}: this is no record"
+                ) from None
+            self.offsets.append(offset)
+            self.lengths.append(end - offset)
+            offset = end + 1
+
+
+def _last_line(data: bytes) -> int:
+    """Return where the last line begins."""
+    return data.rfind(b"\n", 0, len(data) - 1) + 1
+
+
+def listed(directory: str) -> Iterator[str]:
+    """Yield the names of the journals of a tree, the earliest first."""
+    try:
+        found = os.listdir(directory)
+    except FileNotFoundError:
+        return
+    yield from sorted(entry for entry in found if entry.endswith(SUFFIX))

@@ -1,0 +1,223 @@
+"""Finds records by id: the change log first, then the segments."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import orjson
+
+from moai_patterns.backends import fileops
+from moai_patterns.backends.filesystem import journal
+from moai_patterns.backends.filesystem.cold import Cold, ColdView
+from moai_patterns.backends.filesystem.hotlog import HotLog
+from moai_patterns.backends.filesystem.journal import Journal, JournalDamageError
+from moai_patterns.backends.filesystem.names import digest
+from moai_patterns.backends.filesystem.sealed import open_file, open_line
+from moai_patterns.backends.filesystem.tree import Tree
+from moai_patterns.errors import DamageError
+from moai_patterns.query import Record
+
+if TYPE_CHECKING:
+    from moai_patterns.backends.filesystem.hotlog import Change
+
+_KEPT = 32
+HEADS: Sequence[str] = ("heads",)
+EVERYTHING: Sequence[str] = ("heads", "history")
+
+
+class Journals:
+    """The journals of a tree; what has been read once is kept while it stays the same."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._known: dict[str, Journal] = {}
+
+    def living(self, dead: Collection[str]) -> list[Journal]:
+        """Return the journals that there are now but the dead ones, the earliest first.
+
+        Raises `DamageError`.
+        """
+        names = [name for name in journal.listed(self._tree.journals) if name not in dead]
+        for name in self._known.keys() - set(names):
+            del self._known[name]
+        return [found for found in map(self.get, names) if found is not None]
+
+    def get(self, name: str) -> Journal | None:
+        """Return one journal, None when it is gone. Raises `DamageError`."""
+        path = os.path.join(self._tree.journals, name)
+        known = self._known.get(name)
+        try:
+            if known is not None and (known.closed or os.stat(path).st_size == known.size):
+                return known
+            found = Journal(path, orjson.loads)
+        except FileNotFoundError:
+            return None
+        except JournalDamageError as damage:
+            raise DamageError(f"{path}: {damage}") from None
+        self._known[name] = found
+        return found
+
+
+class Lookup:
+    """Finds what a tree knows of an id: under the lock of the tree, or by `settled` without it."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._view = ColdView(tree)
+        self._missed = False
+        self.journals = Journals(tree)
+        self.cold: Cold = self._view.now()
+
+    def refresh(self) -> None:
+        """Look at the manifest again."""
+        self.cold = self._view.now()
+
+    def head(self, log: HotLog, identity: str) -> Record | None:
+        """Return the head of an id, or None; under the lock of the tree, after `refresh`."""
+        return next(self._revisions(log.find(digest(identity)), identity, HEADS), None)
+
+    def may_know(self, log: HotLog, identity: str) -> bool:
+        """Tell by indexes alone whether there is any trace of an id; under the lock, after `refresh`."""
+        hashed = digest(identity)
+        return bool(log.find(hashed)) or self.cold.may_hold(identity, hashed)
+
+    def settled(
+        self, changes_of: Callable[[int], list[Change]], identity: str, parts: Sequence[str]
+    ) -> list[Record]:
+        """Return the head of an id, or its history from the head on, without any lock.
+
+        `changes_of` asks the log of a hash. It is asked before the manifest is looked at: what a
+        compaction drops from the log is in the segments by then. What the log announces and is not
+        there was either moved meanwhile, or never came; looking again tells which.
+        """
+        hashed = digest(identity)
+        before: tuple[list[Change], Cold] | None = None
+        while True:
+            changes = changes_of(hashed)
+            self.refresh()
+            now = (changes, self.cold)
+            settled = before is not None and before[0] == changes and before[1] is self.cold
+            self._missed = False
+            try:
+                revisions = self._revisions(changes, identity, parts)
+                found = list(islice(revisions, 1) if parts == HEADS else revisions)
+            except DamageError as damage:
+                if settled or damage.errno != errno.ENOENT:
+                    raise
+            else:
+                if settled or not self._missed:
+                    return found
+            before = now
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._view.close()
+
+    def _revisions(self, changes: list[Change], identity: str, parts: Sequence[str]) -> Iterator[Record]:
+        """Yield the revisions of an id, newest first; what lies before its last removal is gone."""
+        gone = [seq for seq, _, place in changes if self._is_removal(place, identity, seq)]
+        removed = max(gone, default=-1)
+        found: dict[int, Record] = {}
+        for seq, revision, place in changes:
+            # An id that was removed comes back through a journal, so what its hot file holds is gone.
+            alive = seq > removed if ":" in place else not gone
+            if not alive or revision in found or place.endswith(":-"):
+                continue
+            record = self._at(place, identity, seq)
+            if record is not None:
+                found[revision] = record
+                if parts == HEADS:
+                    yield record
+                    return
+        for part in parts:
+            for record in self.cold.find(identity, part):
+                if record["_meta"]["seq"] > removed:
+                    found.setdefault(record["_meta"]["revision"], record)
+        yield from (found[revision] for revision in sorted(found, reverse=True))
+
+    def _is_removal(self, place: str, identity: str, seq: int) -> bool:
+        if not place.endswith(":-"):
+            return False
+        name = place[:-2]
+        found = None if name in self.cold.manifest.dead else self.journals.get(name)
+        self._missed |= found is None
+        return found is not None and any(gone[0] == identity and gone[2] == seq for gone in found.removals)
+
+    def _at(self, place: str, identity: str, seq: int) -> Record | None:
+        """Return the record at a place of the log; None when it is not there, or is another id's.
+
+        Raises `DamageError` for one that did come there and is not what was written.
+        """
+        name, colon, span = place.partition(":")
+        path = os.path.join(self._tree.journals, name) if colon else self._tree.path(place)
+        try:
+            if name in self.cold.manifest.dead:
+                return None
+            if not colon:
+                record = read_hot(path)
+            else:
+                offset, length = map(int, span.split(":"))
+                raw = read_span(path, offset, length + 1)
+                if (
+                    len(raw) <= length
+                ):  # announced, and then the session was killed before it was written whole
+                    self._missed = True
+                    return None
+                record = open_line(raw[:length], orjson.loads)
+                record["_meta"].setdefault("seq", seq)
+            return record if record["pattern_id"] == identity else None
+        except FileNotFoundError:
+            self._missed = True
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DamageError(f"{path}{colon}{span}: this is no stored record: {error}") from None
+
+
+def read_hot(path: str) -> Record:
+    """Return the record of a hot file; the file is dated by its arrival number.
+
+    Raises `DamageError` for a file that is not what was written, and `OSError`.
+    """
+    raw, arrived = fileops.read_dated(path)
+    try:
+        record = open_file(raw, orjson.loads)
+        meta = record["_meta"]
+        if type(meta["instant"]) is not int or type(meta["revision"]) is not int:
+            raise TypeError("the facts about it are no numbers")
+        meta["seq"] = arrived
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamageError(f"{path}: this is no stored record: {error}") from None
+    return record
+
+
+def read_span(path: str, offset: int, length: int) -> bytes:
+    """Return bytes of a file. Raises `OSError`."""
+    descriptor = fileops.open_read(path)
+    try:
+        return os.pread(descriptor, length, offset)
+    finally:
+        os.close(descriptor)
+
+
+class Spans:
+    """Reads spans of files and keeps those open that were read last; they close with this object."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, int] = {}
+
+    def read(self, path: str, offset: int, length: int) -> bytes:
+        """Return bytes of a file that stays as it is. Raises `OSError`."""
+        descriptor = self._open.get(path)
+        if descriptor is None:
+            if len(self._open) >= _KEPT:
+                os.close(self._open.pop(next(iter(self._open))))
+            self._open[path] = descriptor = fileops.open_read(path)
+        return os.pread(descriptor, length, offset)
+
+    def __del__(self) -> None:
+        for descriptor in self._open.values():
+            os.close(descriptor)

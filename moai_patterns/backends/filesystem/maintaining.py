@@ -1,0 +1,82 @@
+"""Upkeep of a tree, one run at a time: build, commit, sweep. The caller holds the maintenance lock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from moai_patterns.backends import fileops
+from moai_patterns.backends.filesystem import compaction, counting, manifest, sweeping
+from moai_patterns.backends.filesystem.cold import Cold
+from moai_patterns.backends.filesystem.compaction import Folding
+from moai_patterns.backends.filesystem.reading import Snapshot
+from moai_patterns.backends.filesystem.write import TreeWriter
+from moai_patterns.errors import BusyError
+from moai_patterns.query import Query
+
+_PATIENCE = 2.0  # seconds that the removal of compacted sources waits for readers
+
+
+class Maintenance:
+    """One run over a tree.
+
+    Parameters:
+        writer: a reading and writing side that nobody else uses meanwhile.
+
+    Raises what a backend raises, `OSError` not translated.
+    """
+
+    def __init__(self, writer: TreeWriter) -> None:
+        self._writer = writer
+        self._tree = writer.tree
+
+    def compact(self, days: Sequence[int]) -> int:
+        """Bring closed UTC days into segments and sweep; return how many heads were moved."""
+        folding = Folding(self._snapshot(), days)
+        moved = 0
+        if folding.rewritten:
+            content, moved = compaction.build(self._tree, folding)
+            with self._writer.locked() as log:
+                compaction.commit(self._tree, content, log)
+        self._sweep(folding)
+        return moved
+
+    def drop_days(self, query: Query) -> int:
+        """Take segments out of the manifest that hold nothing but answers; return how many those are."""
+        with self._writer.locked() as log:
+            snapshot = self._snapshot()
+            content = snapshot.cold.manifest
+            gone = [] if content.history else counting.untouched(snapshot, query)
+            if not gone:
+                return 0
+            heads = {day: facts for day, facts in content.heads.items() if day not in gone}
+            after = replace(content, generation=content.generation + 1, heads=heads)
+            compaction.commit(self._tree, after, log)
+        return sum(content.heads[day].count for day in gone)
+
+    def _snapshot(self) -> Snapshot:
+        lookup = self._writer.lookup()
+        lookup.refresh()
+        return Snapshot(self._tree, lookup.journals.living(lookup.cold.manifest.dead), lookup.cold)
+
+    def _sweep(self, folding: Folding) -> None:
+        sweeping.temporary_files(self._tree, time.time())
+        cold = Cold(self._tree, manifest.load(self._tree))
+        try:
+            # Whoever reads by the manifest before this one is waited for. Later readers find in the
+            # segments what goes, so hot files, of which there may be many, keep nobody waiting.
+            with self._pin().held(timeout=_PATIENCE):
+                pass
+            sweeping.hot_files(self._tree, folding, cold)
+            with self._pin().held(timeout=_PATIENCE):
+                sweeping.journals(self._writer, folding, cold)
+                sweeping.segments(self._tree, cold)
+            sweeping.log_lines(self._writer)
+        except BusyError:
+            return  # a reader is at it; what is superfluous goes with the next run
+        finally:
+            cold.close()
+
+    def _pin(self) -> fileops.Lock:
+        return fileops.Lock(self._tree.path(".pin"))

@@ -1,0 +1,208 @@
+"""Scans of a tree: hot files, journals and segments of one day after the other, merged in order.
+
+A snapshot is the manifest and the journals of one moment. While it is open it holds the pin, a shared
+lock: compaction removes its sources only when nobody holds that, so nothing a scan has listed goes
+away under it.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
+
+import orjson
+
+from moai_patterns.backends.filesystem.cold import Cold
+from moai_patterns.backends.filesystem.journal import Journal
+from moai_patterns.backends.filesystem.lookup import Spans, read_hot
+from moai_patterns.backends.filesystem.manifest import day_directories
+from moai_patterns.backends.filesystem.names import day_path, parse_hot
+from moai_patterns.backends.filesystem.overlay import HOT, Overlay
+from moai_patterns.backends.filesystem.tree import Tree
+from moai_patterns.errors import DamageError
+from moai_patterns.instant import DAY, SECOND
+from moai_patterns.query import Query, Record
+
+# So many names of one day are held at once; a day with more is listed hour by hour.
+_NAMES = 50_000
+_HOUR = 3600
+
+
+class Snapshot:
+    """A tree as it is at one moment.
+
+    Parameters:
+        tree, journals, cold: its parts.
+    """
+
+    def __init__(self, tree: Tree, journals: list[Journal], cold: Cold) -> None:
+        self.tree = tree
+        self.journals = journals
+        self.cold = cold
+        self._spans = Spans()
+        self.overlay = Overlay(journals, self.line)
+
+    def line(self, found: Journal, position: int) -> Record:
+        """Return the record of a journal's line. Raises `DamageError`."""
+        try:
+            return found.line(position, self._spans.read, orjson.loads)
+        except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+            raise DamageError(f"{found.path}, byte {found.offsets[position]}: no record: {error}") from None
+
+    def days(self) -> set[int]:
+        """Return the UTC days that anything lies in. Raises `DamageError` when nobody can tell them all."""
+        if self.cold.manifest.lost:
+            raise DamageError(self.cold.manifest.damage)
+        days = {day for day, _ in day_directories(self.tree.root)}
+        for found in self.journals:
+            days.update(found.by_day())
+        return days | self.cold.manifest.heads.keys() | self.cold.manifest.history.keys()
+
+    def stream(self, query: Query) -> Iterator[Record]:
+        """Yield a superset of what answers, in the order `newest` or `oldest`, heads or all revisions."""
+        newest = query.order != "oldest"
+        low = -(10**9) if query.since is None else query.since // DAY
+        high = 10**9 if query.until is None else query.until // DAY
+        if query.after is not None and query.order == "newest":
+            high = min(high, query.after[0] // DAY)
+        if query.after is not None and query.order == "oldest":
+            low = max(low, query.after[0] // DAY)
+        for day in sorted((day for day in self.days() if low <= day <= high), reverse=newest):
+            yield from self.day(day, query, newest=newest)
+
+    def day(self, day: int, query: Query, *, newest: bool) -> Iterator[Record]:
+        """Yield the records of one day in order, each once."""
+        sources = self.loose(day, query, lambda record, seq: self._counts(record, seq, query))
+        for part in ("heads", "history") if query.revisions == "all" else ("heads",):
+            segment = self.cold.segment(part, day)
+            if segment is not None:
+                sources.append(self._cold(segment.scan(*_reach(query), reverse=newest), query))
+        last = None
+        for record in merge(*sources, key=key, reverse=newest):
+            this = key(record)
+            if this != last:  # a record may be in a segment and still where it came from
+                last = this
+                yield record
+
+    def loose(self, day: int, query: Query, keep: Callable[[Record, int], bool]) -> list[Iterator[Record]]:
+        """Return what of a day is in no segment: hot files and journal lines, each in order.
+
+        `keep` gets a record and the arrival number by which journals may have changed it.
+        """
+        newest = query.order != "oldest"
+        return [self._hot(day, query, newest, keep), self._journalled(day, query, newest, keep)]
+
+    def hot_names(self, day: int, *, newest: bool = False) -> Iterator[list[tuple[int, str, str, int]]]:
+        """Yield (second of the day, name, kind, hash) of hot files: all at once, or hour by hour."""
+        hours: Counter[int] = Counter()
+        held: list[tuple[int, str, str, int]] = []
+        for entry in self._entries(day):
+            hours[entry[0] // _HOUR] += 1
+            if len(held) <= _NAMES:
+                held.append(entry)
+        if len(held) <= _NAMES:
+            yield held
+            return
+        held.clear()
+        for hour in sorted(hours, reverse=newest):
+            yield [entry for entry in self._entries(day) if entry[0] // _HOUR == hour]
+
+    def read_hot(self, day: int, name: str) -> Record | None:
+        """Return a hot record with its arrival number, None when it is gone. Raises `DamageError`."""
+        try:
+            return read_hot(self.tree.path(f"{day_path(day * DAY)}/{name}"))
+        except FileNotFoundError:
+            return None
+
+    def _entries(self, day: int) -> Iterator[tuple[int, str, str, int]]:
+        try:
+            with os.scandir(self.tree.path(day_path(day * DAY))) as entries:
+                for entry in entries:
+                    parsed = parse_hot(entry.name)
+                    if parsed is not None:
+                        yield parsed[1], entry.name, parsed[0], parsed[2]
+        except (FileNotFoundError, NotADirectoryError):
+            return
+
+    def _hot(
+        self, day: int, query: Query, newest: bool, keep: Callable[[Record, int], bool]
+    ) -> Iterator[Record]:
+        first, last = _span(query, day)
+        kinds = query.kinds
+        for names in self.hot_names(day, newest=newest):
+            wanted = sorted(
+                (
+                    entry
+                    for entry in names
+                    if first <= entry[0] <= last and (kinds is None or entry[2] in kinds)
+                ),
+                reverse=newest,
+            )
+            for _, group in groupby(wanted, key=itemgetter(0)):
+                records = [self.read_hot(day, name) for _, name, _, _ in group]
+                alive = [record for record in records if record is not None and keep(record, HOT)]
+                alive.sort(key=key, reverse=newest)
+                yield from alive
+
+    def _journalled(
+        self, day: int, query: Query, newest: bool, keep: Callable[[Record, int], bool]
+    ) -> Iterator[Record]:
+        first, last = _span(query, day)
+        packed: list[int] = []
+        owners, positions = array("L"), array("L")
+        for number, found in enumerate(self.journals):
+            for position in found.by_day().get(day, ()):
+                offset = found.instants[position] - day * DAY
+                if first <= offset // SECOND <= last:
+                    packed.append(offset << 32 | len(owners))
+                    owners.append(number)
+                    positions.append(position)
+        packed.sort(reverse=newest)
+        for _, group in groupby(packed, key=lambda entry: entry >> 32):
+            alive = []
+            for entry in group:
+                at = entry & 0xFFFF_FFFF
+                record = self.line(self.journals[owners[at]], positions[at])
+                if keep(record, record["_meta"]["seq"]):
+                    alive.append(record)
+            alive.sort(key=key, reverse=newest)
+            yield from alive
+
+    def _cold(self, records: Iterator[Record], query: Query) -> Iterator[Record]:
+        if not self.overlay:
+            return records
+        return (record for record in records if self._counts(record, record["_meta"]["seq"], query))
+
+    def _counts(self, record: Record, seq: int, query: Query) -> bool:
+        if query.revisions == "all":
+            return not self.overlay.is_gone(record["pattern_id"], seq)
+        return self.overlay.is_head(record, seq)
+
+
+def key(record: Record) -> tuple[int, str, int]:
+    """Return what a tree sorts by: instant, id, revision."""
+    meta = record["_meta"]
+    return (meta["instant"], record["pattern_id"], meta["revision"])
+
+
+def _reach(query: Query) -> tuple[int | None, int | None, tuple[str, ...] | None]:
+    """The bounds of a question, narrowed by its cursor, and its kinds."""
+    since, until = query.since, query.until
+    if query.after is not None and query.order == "newest":
+        until = query.after[0] if until is None else min(until, query.after[0])
+    if query.after is not None and query.order == "oldest":
+        since = query.after[0] if since is None else max(since, query.after[0])
+    return since, until, query.kinds
+
+
+def _span(query: Query, day: int) -> tuple[int, int]:
+    """The seconds of a day that a question reaches into."""
+    since, until, _ = _reach(query)
+    first = 0 if since is None else (since - day * DAY) // SECOND
+    last = 86_399 if until is None else (until - day * DAY) // SECOND
+    return first, last

@@ -1,0 +1,188 @@
+"""Removes what a committed manifest has made superfluous. The caller holds the maintenance lock."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import orjson
+
+from moai_patterns.backends import fileops
+from moai_patterns.backends.filesystem import hotlog, journal, manifest
+from moai_patterns.backends.filesystem.cold import Cold
+from moai_patterns.backends.filesystem.compaction import Folding, commit
+from moai_patterns.backends.filesystem.journal import Journal
+from moai_patterns.backends.filesystem.manifest import PARTS
+from moai_patterns.backends.filesystem.names import digest
+from moai_patterns.backends.filesystem.overlay import HOT
+from moai_patterns.backends.filesystem.rebuilding import changes
+from moai_patterns.backends.filesystem.sealed import seal_line
+from moai_patterns.backends.filesystem.segment_writer import DATA, INDEX
+from moai_patterns.backends.filesystem.tree import Tree
+from moai_patterns.backends.filesystem.write import TreeWriter
+from moai_patterns.errors import BusyError
+from moai_patterns.instant import DAY
+
+_GRACE = 3600.0  # seconds after which a temporary file belongs to nobody any more
+
+
+def hot_files(tree: Tree, folding: Folding, cold: Cold) -> None:
+    """Remove the hot files that segments hold now, and those of removed ids."""
+    removed = {digest(identity): identity for identity in folding.overlay.removed}
+    for day, directory in manifest.day_directories(tree.root):
+        parts = [part for part in (cold.segment(name, day) for name in PARTS) if part is not None]
+        for names in folding.snapshot.hot_names(day):
+            for _, name, _, hashed in names:
+                is_cold = any(part.may_hold(hashed) for part in parts)
+                if is_cold or (hashed in removed and _is_gone(folding, day, name)):
+                    fileops.remove(os.path.join(directory, name))
+        _remove_empty(directory, tree.root)
+
+
+def _is_gone(folding: Folding, day: int, name: str) -> bool:
+    record = folding.snapshot.read_hot(day, name)
+    return record is not None and folding.drops(record, HOT)
+
+
+def _remove_empty(directory: str, root: str) -> None:
+    while directory != root and fileops.remove_dir(directory):
+        directory = os.path.dirname(directory)
+
+
+def journals(writer: TreeWriter, folding: Folding, cold: Cold) -> None:
+    """Remove journals whose changes are physical now, and shorten those with some that are not.
+
+    All of them count no more from one rename on, that of a manifest which calls them dead: one after
+    the other, a kill would leave a removal without the record it speaks of, or the reverse.
+    """
+    tree, before = writer.tree, cold.manifest
+    superfluous = _superfluous(folding, cold)
+    for found, kept in superfluous:
+        if kept:
+            _shorten(writer, _Remainder(found, kept, folding))
+    listed = set(journal.listed(tree.journals))
+    dead = (*before.dead, *(found.name for found, _ in superfluous))
+    present = tuple(name for name in dead if name in listed)
+    if present != before.dead:
+        with writer.locked() as log:
+            commit(tree, replace(before, dead=present), log)
+    for name in present:
+        fileops.remove(os.path.join(tree.journals, name))
+
+
+def _superfluous(folding: Folding, cold: Cold) -> list[tuple[Journal, list[int]]]:
+    """Return the journals that can go, each with the positions of the lines that have to be kept.
+
+    One that has to stay, because its session is not over, keeps all that speak of the same ids.
+    """
+    removed = {digest(identity) for identity in folding.overlay.removed}
+    going: list[tuple[Journal, list[int]]] = []
+    staying: set[int] = set()
+    for found in folding.snapshot.journals:
+        kept = [
+            position
+            for position, hashed in enumerate(found.hashes)
+            if not _is_folded(folding, cold, found, position, hashed in removed)
+        ]
+        if not kept or len(kept) < len(found.hashes) or found.removals:
+            if _is_over(found):
+                going.append((found, kept))
+            else:
+                staying |= _about(found)
+    while staying:
+        bound = [entry for entry in going if not _about(entry[0]).isdisjoint(staying)]
+        staying = {hashed for found, _ in bound for hashed in _about(found)}
+        going = [entry for entry in going if entry not in bound]
+    return going
+
+
+def _about(found: Journal) -> set[int]:
+    return {*found.hashes, *(digest(identity) for identity, _, _ in found.removals)}
+
+
+def _is_over(found: Journal) -> bool:
+    """Tell whether nobody writes to a journal any more, nor has written since it was read."""
+    if found.closed:
+        return True
+    owner = fileops.Lock(found.path)
+    try:
+        with owner.held(timeout=0.0):
+            return os.stat(found.path).st_size == found.size
+    except (BusyError, FileNotFoundError):
+        return False
+    finally:
+        owner.close()
+
+
+def _is_folded(folding: Folding, cold: Cold, found: Journal, position: int, maybe_removed: bool) -> bool:
+    """Tell whether a line is needed no more: it is in a segment and tells of nothing else, or is gone."""
+    hashed, day = found.hashes[position], found.instants[position] // DAY
+    revision = found.revisions[position]
+    if not folding.is_anchored(hashed, revision) and folding.is_held(cold, day, hashed, revision):
+        return True
+    return maybe_removed and folding.drops(folding.snapshot.line(found, position), found.seqs[position])
+
+
+class _Remainder:
+    """What is kept of a journal, as the bytes and the changes of its successor."""
+
+    def __init__(self, found: Journal, kept: list[int], folding: Folding) -> None:
+        records = [folding.snapshot.line(found, position) for position in kept]
+        seqs = [found.seqs[position] for position in kept]
+        lines = [seal_line(record, orjson.dumps) for record in records]
+        self.data, spans = journal.build(lines, records, seqs=seqs)
+        first, part, _ = found.name.split(".")
+        self.name = journal.name(int(first), int(part) + 1)
+        self.hashes = [digest(record["pattern_id"]) for record in records]
+        self.changes = []
+        for record, seq, (offset, length) in zip(records, seqs, spans, strict=True):
+            self.changes.append((seq, record["_meta"]["revision"], f"{self.name}:{offset}:{length}"))
+
+
+def _shorten(writer: TreeWriter, rest: _Remainder) -> None:
+    """Publish what is kept of a journal under the name behind its own."""
+    fresh = writer.tree.temporary_path()
+    fileops.create(fresh, rest.data, sync=True)
+    with writer.locked() as log:
+        log.append(rest.hashes, rest.changes)
+        writer.publish(fresh, os.path.join(writer.tree.journals, rest.name))
+    fileops.sync_dir(writer.tree.journals)
+
+
+def segments(tree: Tree, cold: Cold) -> None:
+    """Remove the segment files that the manifest does not name."""
+    for part, day, _, path in list(manifest.segment_files(tree)):
+        facts = cold.manifest.part(part).get(day)
+        if facts is None or facts.name != os.path.basename(path):
+            fileops.remove(path + DATA)
+            fileops.remove(path + INDEX)
+            top = tree.root if part == "heads" else tree.path("history")
+            _remove_empty(os.path.dirname(path), top)
+
+
+def log_lines(writer: TreeWriter) -> None:
+    """Make the change log anew once most of it speaks of what is no longer loose."""
+    tree = writer.tree
+    loose = len(changes(tree))  # without the lock: writers would wait for the listing of the whole tree
+    with writer.locked() as log:
+        if log.lines <= 2 * loose + 64:
+            return
+        arrived = {(hashed, place): seq for hashed, seq, _, place in log.changes()}
+        living = changes(tree)
+        kept = [(h, arrived.get((h, place), seq), revision, place) for h, seq, revision, place in living]
+        hotlog.create(tree.index, sorted(kept, key=lambda change: change[1]), log.seq)
+
+
+def temporary_files(tree: Tree, now: float) -> None:
+    """Remove the temporary files that nobody will finish."""
+    for path in left_over(tree, now):
+        fileops.remove(path)
+
+
+def left_over(tree: Tree, now: float) -> list[str]:
+    """Return the temporary files that are older than an hour; `now` in seconds since 1970-01-01."""
+    try:
+        with os.scandir(tree.temporary) as entries:
+            return [e.path for e in entries if now - e.stat(follow_symlinks=False).st_mtime > _GRACE]
+    except FileNotFoundError:
+        return []  # there is no such directory, or a save has just finished; next time then

@@ -1,0 +1,168 @@
+"""One tree on disk: where its parts lie, its lock, its change log, and whether it is ours.
+
+Loaded by the capture process. What reads segments or rebuilds the log is imported when it is needed.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import count
+
+from moai_patterns.backends import fileops
+from moai_patterns.backends.filesystem.hotlog import HotLog, StaleLogError
+from moai_patterns.errors import LayoutError
+from moai_patterns.lightjson import loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LAYOUT = 1
+MANIFEST = "index.json"
+# So that the layout can be told from the first bytes of a manifest of any size.
+_OPENING = b'{"layout":%d,' % LAYOUT
+_PARTS = {"index", "journal", "tmp", "history", ".lock"}
+_counter = count()
+
+
+class Tree:
+    """The paths and the lock of a tree.
+
+    Parameters:
+        root: the directory of the tree; made when something is written.
+
+    Raises `LayoutError` for a directory that is no tree of this layout, and `OSError`.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = os.path.abspath(root)
+        self.manifest = os.path.join(self.root, MANIFEST)
+        self.journals = os.path.join(self.root, "journal")
+        self.index = os.path.join(self.root, "index")
+        self.temporary = os.path.join(self.root, "tmp")
+        self.lock = fileops.Lock(os.path.join(self.root, ".lock"))
+        self._log: HotLog | None = None
+        self._pid = os.getpid()
+        self._exists = self._recognise()
+
+    def path(self, relative: str) -> str:
+        """Return the absolute path of a part of the tree."""
+        return os.path.join(self.root, relative)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a tree yet: another process may have made it meanwhile."""
+        if not self._exists:
+            self._exists = self._recognise()
+        return self._exists
+
+    def prepare(self, timeout: float, *, sync: bool = False) -> None:
+        """Make the directories and an empty manifest, unless they are there.
+
+        Waits at most `timeout` seconds for others who do the same; `sync` waits for the medium too.
+        """
+        if self._exists:
+            return
+        for directory in (self.root, self.journals, self.temporary, self.index):
+            fileops.make_dirs(directory)
+        # Under the lock: who starts a moment later must not replace what has been compacted since.
+        with self.lock.held(timeout=timeout):
+            if not os.path.lexists(self.manifest):
+                fresh = self.temporary_path()
+                fileops.create(fresh, _OPENING + b'"generation":0,"seq":0,"days":{}}\n', sync=sync)
+                fileops.rename(fresh, self.manifest)
+        if sync:
+            fileops.sync_dir(self.root)
+            fileops.sync_dir(os.path.dirname(self.root))
+        self._exists = True
+
+    def last_compacted(self) -> int:
+        """Return the last arrival number before the last compaction, as the manifest begins; 0 if unknown."""
+        try:
+            start = fileops.read(self.manifest)[:200]
+        except OSError:
+            return 0
+        found = start.partition(b'"seq":')[2].partition(b",")[0]
+        return int(found) if found.isdigit() else 0
+
+    def temporary_path(self) -> str:
+        """Return the path of a new temporary file on the file system of the tree."""
+        return os.path.join(self.temporary, f"{os.getpid()}.{os.urandom(4).hex()}.{next(_counter)}")
+
+    def current_log(self) -> HotLog | None:
+        """Return the change log if it is there and looks sound."""
+        if self._log is not None and (self._pid != os.getpid() or not self._log.is_current()):
+            self._log.close()
+            self._log = None
+        if self._log is None and os.path.exists(os.path.join(self.index, "heads")):
+            self._pid = os.getpid()
+            try:
+                self._log = HotLog(self.index)
+            except (StaleLogError, OSError):
+                return None
+        return self._log
+
+    def log(self, rebuild: Callable[[Tree], None]) -> HotLog:
+        """Return the change log; `rebuild` makes it anew when it cannot be trusted.
+
+        Call it, and change what it returns, under the exclusive lock.
+        """
+        found = self.current_log()
+        if found is None:
+            rebuild(self)
+            found = self._log = HotLog(self.index)
+            self._pid = os.getpid()
+        return found
+
+    def renew_log(self, rebuild: Callable[[Tree], None]) -> HotLog:
+        """Make the change log anew although it looks sound; under the exclusive lock."""
+        rebuild(self)
+        return self.log(rebuild)
+
+    def close(self) -> None:
+        """Release files."""
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+        self.lock.close()
+
+    def _recognise(self) -> bool:
+        """Tell whether a tree of our layout is there; False when there is nothing yet."""
+        try:
+            descriptor = fileops.open_read(self.manifest)
+        except FileNotFoundError:
+            return self._without_manifest()
+        try:
+            start = os.read(descriptor, 4096)
+        finally:
+            os.close(descriptor)
+        if start.startswith(_OPENING):
+            return True
+        found = start.removeprefix(b'{"layout":').partition(b",")[0]
+        if start.startswith(b'{"layout":') and found.isdigit():
+            raise LayoutError(
+                f"{self.manifest}: layout {found.decode()} is newer than {LAYOUT}, the one this version of "
+                "moai_patterns knows; install a newer version to open this store"
+            )
+        if _is_id_map(self.manifest):
+            raise LayoutError(f"{self.root}: a tree in the plain layout can only be read and copied")
+        return True  # ours, but damaged: what can be read stays readable, and check names the place
+
+    def _without_manifest(self) -> bool:
+        try:
+            inside = set(os.listdir(self.root))
+        except FileNotFoundError:
+            return False
+        if not inside:
+            return False
+        if inside & _PARTS:
+            return True
+        raise LayoutError(f"{self.root}: there is a directory with other things in it, but no store")
+
+
+def _is_id_map(path: str) -> bool:
+    try:
+        value = loads(fileops.read(path).decode())
+    except (OSError, ValueError):
+        return False
+    return isinstance(value, dict) and all(isinstance(v, dict) and "path" in v for v in value.values())

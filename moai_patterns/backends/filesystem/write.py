@@ -1,0 +1,366 @@
+"""The light write side of the tree: one batch, one rename.
+
+A single new record becomes one readable file in the directory of its day; any other batch becomes one
+journal. A new hot file costs, in system calls at level `os`: open, stat, write, close of a temporary
+file; lock; look at log and manifest; date it, write one line of the log, rename; unlock.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+from moai_patterns.backends import fileops
+from moai_patterns.backends.filesystem.hotlog import StaleLogError
+from moai_patterns.backends.filesystem.names import day_path, digest, hot_name
+from moai_patterns.backends.filesystem.sealed import seal_file, seal_line
+from moai_patterns.backends.filesystem.tree import Tree
+from moai_patterns.errors import ConflictError
+from moai_patterns.lightjson import dumps, readable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import ModuleType, TracebackType
+    from typing import TypeVar
+
+    from moai_patterns.backends.filesystem.hotlog import Change, HotLog
+    from moai_patterns.backends.filesystem.lookup import Lookup
+    from moai_patterns.query import Record
+
+    T = TypeVar("T")
+    Encode = Callable[[Record], bytes]
+    # id, revision or None for whatever the head is
+    Removed = tuple[str, int | None]
+
+
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def encode_readable(record: Record) -> bytes:
+    """Return a record as the JSON of a hot file: indented by two, UTF-8, a line end at the end."""
+    return readable(record).encode() + b"\n"
+
+
+def encode_line(record: Record) -> bytes:
+    """Return a record as the JSON of one line."""
+    return dumps(record).encode()
+
+
+class TreeWriter:
+    """Writes batches into a tree.
+
+    Parameters:
+        path: the root, made when missing.
+        durability: `os`: nothing is waited for. `record`, `group`: file and directories are on the
+            medium before `write` returns.
+        timeout: seconds to wait for other writers before `BusyError`.
+        readable, line: how a record becomes a hot file and a journal line.
+
+    Raises `LayoutError`, `BusyError`, `ConflictError` and `OSError`.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        durability: str = "os",
+        timeout: float = 0.5,
+        readable: Encode = encode_readable,
+        line: Encode = encode_line,
+    ) -> None:
+        self.tree = Tree(path)
+        self.durability = durability
+        self._sync = durability != "os"
+        self._durable: set[str] = set()
+        self.timeout = timeout
+        self._readable = readable
+        self._line = line
+        self._lookup: Lookup | None = None
+
+    def write(self, add: Sequence[Record], remove: Sequence[Removed] = (), fresh: bool = False) -> None:
+        """Write a batch: removals, then additions; all or nothing.
+
+        `fresh` promises that the ids were generated just now, which saves the look whether they are known.
+        """
+        if any(record["_meta"]["revision"] < 1 for record in add):
+            raise ConflictError("revisions count from 1")
+        self.tree.prepare(self.timeout, sync=self._sync)
+        if len(add) == 1 and not remove and add[0]["_meta"]["revision"] == 1:
+            self.renewing(lambda: self._write_file(add[0], fresh))
+        elif add or remove:
+            self.renewing(lambda: self._write_journal(add, remove, fresh))
+
+    def renewing(self, act: Callable[[], T]) -> T:
+        """Do what uses the change log; once more, with a new log, when it turns out to be damaged."""
+        try:
+            return act()
+        except StaleLogError:
+            with self.tree.lock.held(timeout=self.timeout):
+                self.tree.renew_log(_rebuild)
+            return act()
+
+    def locked(self) -> Locked:
+        """Return what a `with` statement needs to hold the tree's lock; it gives the change log."""
+        self.tree.prepare(self.timeout, sync=self._sync)
+        return Locked(self)
+
+    def changes(self, hashed: int) -> list[Change]:
+        """Return what is loose of the ids with this hash, newest arrival first, without the tree's lock.
+
+        From the log, or from the tree itself where no log can be had: one that can only be read.
+        """
+        try:
+            log = self.tree.current_log()
+            if log is None and self.tree.exists:
+                with self.locked() as made:
+                    log = made
+            return [] if log is None else log.find(hashed)
+        except StaleLogError:
+            return self._changes_anew(hashed)
+        except OSError as error:
+            if error.errno not in _DENIED:
+                raise
+        return _loose(self.tree, hashed)
+
+    def check(self, log: HotLog, add: Sequence[Record]) -> None:
+        """Raise `ConflictError` unless each record follows its head."""
+        self._check(log, add, {})
+
+    def encode_line(self, record: Record) -> bytes:
+        """Return a record as a line of a journal, without the line end."""
+        return seal_line(record, self._line)
+
+    def create(self, path: str, data: bytes) -> None:
+        """Write a new file, in a directory that may be missing."""
+        try:
+            fileops.create(path, data, sync=self._sync)
+        except FileNotFoundError:
+            fileops.make_dirs(os.path.dirname(path))
+            fileops.create(path, data, sync=self._sync)
+
+    def sync_directory(self, directory: str) -> None:
+        """Wait for a directory's entries, and once for those of the directories above it.
+
+        Another process may have made these and not waited yet.
+        """
+        fileops.sync_dir(directory)
+        while directory != self.tree.root:
+            directory = os.path.dirname(directory)
+            if directory not in self._durable:
+                fileops.sync_dir(directory)
+                self._durable.add(directory)
+
+    def open_log(self) -> HotLog:
+        """Return the change log, made anew if need be; call it under the tree's lock."""
+        return self.tree.log(_rebuild)
+
+    def close(self) -> None:
+        """Release files."""
+        if self._lookup is not None:
+            self._lookup.close()
+        self.tree.close()
+
+    def lookup(self) -> Lookup:
+        """Return what finds records by id; loads the reading side."""
+        if self._lookup is None:
+            from moai_patterns.backends.filesystem.lookup import Lookup
+
+            self._lookup = Lookup(self.tree)
+        return self._lookup
+
+    def _changes_anew(self, hashed: int) -> list[Change]:
+        try:
+            with self.tree.lock.held(timeout=self.timeout):
+                return self.tree.renew_log(_rebuild).find(hashed)
+        except OSError as error:
+            if error.errno not in _DENIED:
+                raise
+        return _loose(self.tree, hashed)
+
+    def _write_file(self, record: Record, fresh: bool) -> None:
+        identity = record["pattern_id"]
+        hashed = digest(identity)
+        relative = day_path(record["_meta"]["instant"])
+        relative += "/" + hot_name(record["pattern_type"], record["_meta"]["instant"], identity, 1)
+        target = self.tree.path(relative)
+        temporary = self.tree.temporary_path()
+        self.create(temporary, seal_file(record, self._readable))
+        try:
+            with self.tree.lock.held(timeout=self.timeout):
+                log = self.open_log()
+                # A known hash is nearly always the id itself; if not, two ids must not share a file name.
+                if not fresh and self._is_known(log, identity, target):
+                    self._publish_journal(log, [record], ())
+                    fileops.remove(temporary)
+                    target = self.tree.path("journal/")
+                else:
+                    seq = next_seq(log)
+                    fileops.date(temporary, seq)
+                    log.append([hashed], [(seq, 1, relative)])
+                    self.publish(temporary, target)
+        except BaseException:
+            fileops.remove(temporary)
+            raise
+        if self._sync:
+            self.sync_directory(os.path.dirname(target))
+
+    def _is_known(self, log: HotLog, identity: str, target: str) -> bool:
+        """Tell whether the tree has any trace of this hash; raise `ConflictError` if it is the id's head."""
+        lookup = self.lookup()
+        lookup.refresh()
+        if not lookup.may_know(log, identity):
+            return os.path.lexists(target)
+        head = lookup.head(log, identity)
+        if head is not None:
+            raise ConflictError(f"{identity!r} is at revision {head['_meta']['revision']} already")
+        return True
+
+    def _write_journal(self, add: Sequence[Record], remove: Sequence[Removed], fresh: bool) -> None:
+        lines = [self.encode_line(record) for record in add]
+        if remove:  # which of them apply is known under the lock only
+            with self.tree.lock.held(timeout=self.timeout):
+                self._publish_journal(self.open_log(), add, remove, lines)
+        else:
+            data, spans = _journal().build(lines, add)
+            temporary = self.tree.temporary_path()
+            self.create(temporary, data)
+            try:
+                with self.tree.lock.held(timeout=self.timeout):
+                    log = self.open_log()
+                    if not fresh:  # the look loads the reading side: six times what a capture loads
+                        self._check(log, add, {})
+                    self._announce(log, _Draft(add, spans, temporary))
+            except BaseException:
+                fileops.remove(temporary)
+                raise
+        if self._sync:
+            self.sync_directory(self.tree.journals)
+
+    def _publish_journal(
+        self, log: HotLog, add: Sequence[Record], remove: Sequence[Removed], lines: Sequence[bytes] = ()
+    ) -> None:
+        gone = self._effective(log, remove)
+        self._check(log, add, dict.fromkeys(gone, 0))
+        if not add and not gone:
+            return
+        seq = next_seq(log)
+        removals = [(identity, revision, seq) for identity, revision in gone.items()]
+        data, spans = _journal().build(lines or [self.encode_line(record) for record in add], add, removals)
+        temporary = self.tree.temporary_path()
+        self.create(temporary, data)
+        try:
+            self._announce(log, _Draft(add, spans, temporary, gone), seq)
+        except BaseException:
+            fileops.remove(temporary)
+            raise
+
+    def _effective(self, log: HotLog, remove: Sequence[Removed]) -> dict[str, int]:
+        """Return those removals that have something to remove, with the revision of the head."""
+        gone: dict[str, int] = {}
+        if not remove:
+            return gone
+        lookup = self.lookup()
+        lookup.refresh()
+        for identity, revision in remove:
+            head = lookup.head(log, identity)
+            if head is not None and revision in (None, head["_meta"]["revision"]):
+                gone[identity] = head["_meta"]["revision"]
+        return gone
+
+    def _check(self, log: HotLog, add: Sequence[Record], heads: dict[str, int]) -> None:
+        """Raise `ConflictError` unless each record follows its head; `heads` are known from this batch."""
+        lookup = self.lookup()
+        lookup.refresh()
+        for record in add:
+            identity, revision = record["pattern_id"], record["_meta"]["revision"]
+            known = heads.get(identity)
+            if known is None:
+                head = lookup.head(log, identity) if lookup.may_know(log, identity) else None
+                known = 0 if head is None else head["_meta"]["revision"]
+            if revision != known + 1:
+                raise ConflictError(f"{identity!r} is at revision {known}, not {revision - 1}")
+            heads[identity] = revision
+
+    def _announce(self, log: HotLog, draft: _Draft, seq: int | None = None) -> None:
+        """Write the change log, then give the journal its name: the commit."""
+        first = next_seq(log) if seq is None else seq
+        name = _journal().name(first)
+        hashes = [digest(identity) for identity in draft.gone]
+        changes = [(first, revision, f"{name}:-") for revision in draft.gone.values()]
+        for number, (record, span) in enumerate(zip(draft.add, draft.spans, strict=True), start=first + 1):
+            hashes.append(digest(record["pattern_id"]))
+            changes.append((number, record["_meta"]["revision"], f"{name}:{span[0]}:{span[1]}"))
+        log.append(hashes, changes)
+        self.publish(draft.path, os.path.join(self.tree.journals, name))
+
+    def publish(self, temporary: str, target: str) -> None:
+        """Give a file its name, in a directory that may be missing, or be removed as empty just now."""
+        while True:
+            try:
+                return fileops.rename(temporary, target)
+            except FileNotFoundError:
+                if not os.path.lexists(temporary):
+                    raise
+                fileops.make_dirs(os.path.dirname(target))
+
+
+class _Draft:
+    """A journal that is written and has no name yet."""
+
+    def __init__(
+        self,
+        add: Sequence[Record],
+        spans: Sequence[tuple[int, int]],
+        path: str,
+        gone: dict[str, int] | None = None,
+    ) -> None:
+        self.add, self.spans, self.path, self.gone = add, spans, path, gone or {}
+
+
+class Locked:
+    """The lock of a tree for a `with` statement that works on its change log."""
+
+    def __init__(self, writer: TreeWriter) -> None:
+        self._writer = writer
+
+    def __enter__(self) -> HotLog:
+        self._writer.tree.lock.acquire(timeout=self._writer.timeout)
+        try:
+            return self._writer.open_log()
+        except BaseException:
+            self._writer.tree.lock.release()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.tree.lock.release()
+
+
+def next_seq(log: HotLog) -> int:
+    """Return the next arrival number; further ones may follow it directly.
+
+    Numbers follow the clock in microseconds, so that a log made anew after a power cut repeats none.
+    """
+    return max(log.seq + 1, time.time_ns() // 1000)
+
+
+def _journal() -> ModuleType:
+    """Return the module of journals: a single record needs none, and its arrays load `collections`."""
+    from moai_patterns.backends.filesystem import journal
+
+    return journal
+
+
+def _loose(tree: Tree, hashed: int) -> list[Change]:
+    from moai_patterns.backends.filesystem.rebuilding import changes
+
+    return sorted((change[1:] for change in changes(tree) if change[0] == hashed), reverse=True)
+
+
+def _rebuild(tree: Tree) -> None:
+    from moai_patterns.backends.filesystem.rebuilding import rebuild
+
+    rebuild(tree)
