@@ -1,0 +1,194 @@
+"""From a query to SQL: exact in everything but `where`, of which a superset is let through.
+
+Every branch of a statement reads one index in the order of the answer, and several branches are merged:
+SQLite neither sorts the answer nor holds it. What is asked for never becomes part of the text, but for
+the number of branches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from moai_patterns.backends.sqlite import layout
+from moai_patterns.backends.sqlite.pushdown import superset
+from moai_patterns.conditions import condition
+from moai_patterns.query import Query
+
+# Each branch is one more cursor in the merge; beyond, one walk over all kinds by time is cheaper.
+_MOST_BRANCHES = 8
+_ORDERS = {
+    "newest": "instant DESC, pattern_id DESC, revision DESC",
+    "oldest": "instant, pattern_id, revision",
+    "arrival": "seq",
+}
+_INT64 = 2**63 - 1
+
+
+class Statement(NamedTuple):
+    """SQL with its parameters.
+
+    `exact`: it is the answer, limit included, and not a superset of it without one.
+    `repeats`: a record may come several times in a row, and the limit is still to be applied.
+    """
+
+    sql: str
+    parameters: dict[str, Any]
+    exact: bool
+    repeats: bool = False
+
+
+def select(query: Query) -> Statement | None:
+    """Return the statement for whole rows in the query's order, or None when nothing can match."""
+    asked = _Asked(query)
+    if asked.empty:
+        return None
+    # A record with several of the tags comes once for each: leaving it out of all branches but one would
+    # make those walk over every record that they leave out.
+    times = asked.tag_branches
+    sql = " UNION ALL ".join(asked.branches(layout.NAMES)) + _order(query)
+    if asked.exact and query.limit is not None:
+        sql += f" LIMIT {asked.bind(min(query.limit * times, _INT64))}"
+    return Statement(sql, asked.parameters, asked.exact, times > 1)
+
+
+def select_numbers(query: Query) -> Statement | None:
+    """Return the statement for the arrival numbers of the answer, each once and in no order."""
+    asked = _Asked(query)
+    if asked.empty:
+        return None
+    union = " UNION " if asked.tag_branches > 1 else " UNION ALL "
+    if asked.exact and query.limit is not None:
+        sql = union.join(asked.branches(("seq", "instant", "pattern_id", "revision")))
+        sql += f"{_order(query)} LIMIT {asked.bind(min(query.limit, _INT64))}"
+    else:
+        sql = union.join(asked.branches(("seq",)))
+    return Statement(f"SELECT seq FROM ({sql})", asked.parameters, asked.exact)
+
+
+def _order(query: Query) -> str:
+    order = _ORDERS[query.order]
+    if query.revisions == "heads":
+        # Among heads an id has one row, and naming the revision would make SQLite sort.
+        order = order.split(", revision")[0]
+    return f" ORDER BY {order}"
+
+
+class _Asked:
+    """A query on its way into SQL: parameters, and the conditions that every branch shares."""
+
+    def __init__(self, query: Query) -> None:
+        self.query = query
+        self.parameters: dict[str, Any] = {}
+        self.kinds = None if query.kinds is None else _distinct(query.kinds)
+        self.ids = None if query.ids is None else _distinct(query.ids)
+        tags = None if query.tags is None else _distinct(query.tags)
+        # The index leaves out tags with NUL, so a query for one has to look at every record.
+        unsure = tags is not None and any("\0" in tag for tag in tags)
+        self.tags = None if unsure else tags
+        self.empty = () in (self.kinds, self.ids, self.tags) or query.limit == 0
+        self.exact = query.where is None and not unsure
+        walked = self.tags is not None and self.ids is None and query.order != "arrival"
+        self.tag_branches = len(self.tags) if self.tags and walked and len(self.tags) <= _MOST_BRANCHES else 1
+
+    def bind(self, value: Any) -> str:
+        name = f"v{len(self.parameters)}"
+        self.parameters[name] = value
+        return f":{name}"
+
+    def branches(self, columns: Sequence[str]) -> list[str]:
+        """Return a SELECT for each index range whose merge is the answer."""
+        tables = ("patterns",) if self.query.revisions == "heads" else ("patterns", "history")
+        return [
+            self._branch(columns, source, conditions)
+            for table in tables
+            for source, conditions in self._sources(table)
+        ]
+
+    def _branch(self, columns: Sequence[str], source: str, conditions: list[str]) -> str:
+        # In a walk over the tags the instant is theirs, as the index has it.
+        indexed = "t" if source.startswith("tags") else "p"
+        names = [f"{indexed if name == 'instant' else 'p'}.{name} AS {name}" for name in columns]
+        every = [*conditions, *self._after(indexed), *self._passing()]
+        where = f" WHERE {' AND '.join(every)}" if every else ""
+        return f"SELECT {', '.join(names)} FROM {source}{where}"
+
+    def _sources(self, table: str) -> list[tuple[str, list[str]]]:
+        """Return the ways into a table, each with its own conditions."""
+        if self.ids is not None:
+            rest = [*self._range("+p"), *self._kinds("+p"), *self._tagged()]
+            return [
+                (f"{listed} CROSS JOIN {table} AS p ON p.pattern_id = listed.value", rest)
+                for listed in self._listed(self.ids)
+            ]
+        if self.query.order == "arrival":
+            # `+` keeps SQLite from taking an index of another order and sorting.
+            return [(f"{table} AS p", [*self._range("+p"), *self._kinds("+p"), *self._tagged()])]
+        if self.tags is not None and len(self.tags) <= _MOST_BRANCHES:
+            return [self._by_tag(table, tag) for tag in self.tags]
+        limits = [*self._range("p"), *self._tagged()]
+        if self.kinds is not None and len(self.kinds) <= _MOST_BRANCHES:
+            return [
+                (f"{table} AS p", [f"p.pattern_type = {self.bind(kind)}", *limits]) for kind in self.kinds
+            ]
+        return [(f"{table} AS p", [*limits, *self._kinds("+p")])]
+
+    def _listed(self, ids: Sequence[str]) -> list[str]:
+        """Return the ids as tables, for a join that goes from them to the rows."""
+        # One parameter for any number of ids; but SQLite's JSON ends a text at NUL in older versions.
+        whole = [identity for identity in ids if "\0" not in identity]
+        cut = [identity for identity in ids if "\0" in identity]
+        tables = [f"json_each({self.bind(orjson.dumps(whole).decode())}) AS listed"]
+        if cut:
+            selects = " UNION ALL ".join(f"SELECT {self.bind(identity)} AS value" for identity in cut)
+            tables.append(f"({selects}) AS listed")
+        return tables
+
+    def _by_tag(self, table: str, tag: str) -> tuple[str, list[str]]:
+        conditions = [f"t.tag = {self.bind(tag)}", *self._range("t"), *self._kinds("p")]
+        return f"tags AS t CROSS JOIN {table} AS p ON p.seq = t.seq", conditions
+
+    def _passing(self) -> list[str]:
+        passing = None if self.query.where is None else superset(condition(self.query.where), self.bind)
+        return [passing] if passing else []
+
+    def _range(self, table: str) -> list[str]:
+        since, until = self.query.since, self.query.until
+        return [
+            f"{table}.instant {relation} {self.bind(max(-_INT64, min(_INT64, bound)))}"
+            for relation, bound in ((">=", since), ("<=", until))
+            if bound is not None
+        ]
+
+    def _kinds(self, table: str) -> list[str]:
+        return [] if self.kinds is None else [self._among(f"{table}.pattern_type", self.kinds)]
+
+    def _tagged(self) -> list[str]:
+        """Any of the tags, asked of the tag index for each row."""
+        if self.tags is None:
+            return []
+        among = self._among("t.tag", self.tags)
+        place = "t.instant = p.instant AND t.seq = p.seq"
+        return [f"EXISTS (SELECT 1 FROM tags AS t WHERE {among} AND {place})"]
+
+    def _after(self, indexed: str) -> list[str]:
+        if self.query.after is None:
+            return []
+        first, identity, revision = self.query.after
+        order = "p.seq" if self.query.order == "arrival" else f"{indexed}.instant"
+        relation = "<" if self.query.order == "newest" else ">"
+        bound = self.bind(max(-_INT64, min(_INT64, first)))
+        # An id with lone surrogates is stored nowhere, but has its place in the order.
+        name = f"CAST({self.bind(identity.encode('utf-8', 'surrogatepass'))} AS TEXT)"
+        key = f"({order}, p.pattern_id, p.revision) {relation} ({bound}, {name}, {self.bind(revision)})"
+        # Implied by the key, and what SQLite finds the place in the index by.
+        return [f"{order} {relation}= {bound}", key]
+
+    def _among(self, column: str, values: Sequence[str]) -> str:
+        return f"{column} IN ({', '.join(map(self.bind, values))})"
+
+
+def _distinct(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))

@@ -1,0 +1,267 @@
+"""The SQLite backend: heads in a table that people can read, superseded revisions in another."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+from weakref import finalize
+
+import orjson
+
+from moai_patterns.backends.base import BackendBase, Batch, Problem, SingleWriter
+from moai_patterns.backends.sqlite import asking, checking, layout
+from moai_patterns.backends.sqlite.creation import PlainLayoutError
+from moai_patterns.backends.sqlite.database import log_size
+from moai_patterns.backends.sqlite.faults import from_system
+from moai_patterns.backends.sqlite.plain import PlainDatabase
+from moai_patterns.backends.sqlite.reading import Ask, Readers
+from moai_patterns.backends.sqlite.rows import distinct, record, records
+from moai_patterns.backends.sqlite.write import TableWriter, roll_back
+from moai_patterns.instant import DAY, FIRST
+from moai_patterns.query import Query, Record
+
+_NAMES = ", ".join(layout.NAMES)
+_GET = f"SELECT {_NAMES} FROM patterns WHERE pattern_id = ?1"
+_HISTORY = f"SELECT {_NAMES} FROM history WHERE pattern_id = ?1 UNION ALL {_GET} ORDER BY revision"
+_FIRST_KIND = "SELECT min(pattern_type) FROM patterns"
+_NEXT_KIND = "SELECT min(pattern_type) FROM patterns WHERE pattern_type > ?"
+_NEXT_INSTANT = (
+    "SELECT instant FROM patterns WHERE pattern_type = ? AND instant >= ? ORDER BY instant LIMIT 1"
+)
+_IN_DAY = "SELECT count(*) FROM patterns WHERE pattern_type = ? AND instant >= ? AND instant < ?"
+_RECLAIM_PAGES = 2000
+
+
+def open_database(
+    path: str, *, durability: str = "os", timeout: float = 30.0
+) -> SqliteBackend | PlainDatabase:
+    """Open the store in a database file, made when it is missing.
+
+    A table in the document's plain layout is opened for reading. Raises `LayoutError` for a file that
+    is no store, or one of a newer layout, and `StoreError` for a path that cannot be a database.
+    """
+    try:
+        return SqliteBackend(path, durability=durability, timeout=timeout)
+    except PlainLayoutError:
+        return PlainDatabase(path, timeout=timeout)
+
+
+class SqliteBackend(BackendBase):
+    """Records in one SQLite file with a write-ahead log, for any number of processes and threads.
+
+    Parameters:
+        path: the database file; made, with its directory, when it is missing.
+        durability: `os` (survives any kill of the process), `group` and `record` (each batch
+            survives a power cut).
+        timeout: seconds to wait for other writers before `BusyError`.
+
+    >>> import os, tempfile
+    >>> place = tempfile.TemporaryDirectory()
+    >>> backend = SqliteBackend(os.path.join(place.name, "patterns.db"))
+    >>> backend.get("unknown") is None
+    True
+    >>> backend.close(); place.cleanup()
+    """
+
+    def __init__(self, path: str, *, durability: str = "os", timeout: float = 30.0) -> None:
+        self._writer = TableWriter(path, durability=durability, timeout=timeout)
+        self._database = self._writer.database
+        self._path = self._database.path
+        self._readers = Readers(self._database)
+        # A connection that is merely dropped, by the end of the interpreter say, closes without the lock.
+        self._end = finalize(self, _close, self._readers, self._writer)
+        self._readers.all("SELECT 1")
+
+    def write(self, batch: Batch) -> None:
+        """Write a batch: all of it or nothing. Raises `ConflictError` for a stale revision."""
+        self._writer.write(batch.add, batch.remove, batch.fresh, orjson.dumps)
+
+    def single_writer(self) -> SingleWriter:
+        """Return a writer of a session: its batches are as durable as asked for once it is closed."""
+        return SingleWriter(self) if self._database.durability == "os" else _SessionWriter(self)
+
+    def scan(self, query: Query) -> Iterator[Record]:
+        """Yield the exact answer in the query's order, all of one moment: that of this call.
+
+        A long answer keeps the write-ahead log from being emptied for as long as it is read.
+        """
+        statement = asking.select(query)
+        if statement is None:
+            return iter(())
+        rows = self._readers.rows(statement.sql, statement.parameters)
+        return self._answer(query, statement, rows)
+
+    def _answer(self, query: Query, statement: asking.Statement, rows: Iterator[Any]) -> Iterator[Record]:
+        found = records(distinct(rows) if statement.repeats else rows, self._path)
+        if not statement.exact:
+            return query.select(found, ordered=True)
+        if statement.repeats and query.limit is not None:
+            return islice(found, min(query.limit, sys.maxsize))
+        return found
+
+    def get(self, pattern_id: str) -> Record | None:
+        """Return the head of an id, or None."""
+        try:
+            rows = self._readers.all(_GET, (pattern_id,))
+        except UnicodeEncodeError:  # a lone surrogate, which no record can have
+            return None
+        return record(rows[0], self._path) if rows else None
+
+    def history(self, pattern_id: str) -> list[Record]:
+        """Return all revisions of an id, oldest first, the head last; empty when unknown."""
+        return list(records(self._readers.all(_HISTORY, (pattern_id,)), self._path))
+
+    def count(self, query: Query) -> int:
+        """Return how many records `scan` would yield."""
+        statement = asking.select_numbers(query)
+        if statement is None:
+            return 0
+        if not statement.exact:
+            return super().count(query)
+        ((number,),) = self._readers.all(f"SELECT count(*) FROM ({statement.sql})", statement.parameters)
+        return int(number)
+
+    def delete(self, query: Query) -> int:
+        """Remove exactly what `scan` yields, in one transaction, and return how many that were."""
+        if query.revisions == "all":
+            return super().delete(query)
+        statement = asking.select_numbers(query)
+        if statement is None:
+            return 0
+        if not statement.exact:
+            return self._delete_matching(query)
+        doomed = f"DELETE FROM patterns WHERE seq IN ({statement.sql})"
+        return self._writer.transact(lambda held: held.execute(doomed, statement.parameters).rowcount)
+
+    def _delete_matching(self, query: Query) -> int:
+        """Remove what only reading the records can tell, read and removed in one transaction."""
+        statement = asking.select(query)
+        if statement is None:
+            return 0
+
+        def run(held: sqlite3.Connection) -> int:
+            held.execute("BEGIN IMMEDIATE")
+            try:
+                rows = held.execute(statement.sql, statement.parameters)
+                doomed = [(found["_meta"]["seq"],) for found in self._answer(query, statement, rows)]
+                rows.close()
+                held.executemany("DELETE FROM patterns WHERE seq = ?", doomed)
+                held.execute("COMMIT")
+            except BaseException:
+                roll_back(held)
+                raise
+            return len(doomed)
+
+        return self._writer.transact(run)
+
+    def days(self) -> dict[int, dict[str, int]]:
+        """Return the number of heads per UTC day (days since 1970-01-01) and kind."""
+        found: dict[int, dict[str, int]] = {}
+        with self._readers.moment() as ask:
+            for kind, day, number in _days(ask):
+                found.setdefault(day, {})[kind] = number
+        return found
+
+    def reclaim(self) -> None:
+        """Give free pages back to the file system, in steps between which others can write."""
+        left, before = self._writer.transact(_free_pages), None
+        while left and left != before:
+            self._writer.checkpoint()
+            left, before = self._writer.transact(_free_pages), left
+        self._writer.checkpoint()
+
+    def check(self, *, read_data: bool = False) -> list[Problem]:
+        """Look for damage without changing anything.
+
+        The structure of the file, its schema and the counts of its tables are looked at; `read_data`
+        also compares every index entry with its row and reads every text.
+        """
+        return checking.check(self._readers, self._path, read_data=read_data)
+
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes of the database and its write-ahead log as `hot`."""
+        try:
+            return {"hot": os.stat(self._path).st_size + log_size(self._path)}
+        except OSError as error:
+            raise from_system(error, self._path) from error
+
+    def facts(self) -> dict[str, Any]:
+        """Return the library's version, the layout, how the log stands, and what is done about it."""
+        ((mode,),) = self._readers.all("PRAGMA journal_mode")
+        ((free,),) = self._readers.all("PRAGMA freelist_count")
+        return {
+            "sqlite": sqlite3.sqlite_version,
+            "layout": layout.LAYOUT,
+            "journal_mode": mode,
+            "durability": self._database.durability,
+            "wal_bytes": log_size(self._path),
+            "free_pages": free,
+            "wal_reset_bug": wal_reset_bug(sqlite3.sqlite_version_info),
+            "checkpoints": "only by one process at a time, while nobody writes",
+        }
+
+    def close(self) -> None:
+        """Release files, locks and connections; a second call does nothing."""
+        self._end.detach()
+        _close(self._readers, self._writer)
+
+
+def _close(readers: Readers, writer: TableWriter) -> None:
+    readers.close()
+    writer.close()
+
+
+class _SessionWriter(SingleWriter):
+    """Commits into the log alone, and brings all of it to the medium at the end."""
+
+    def __init__(self, backend: SqliteBackend) -> None:
+        super().__init__(backend)
+        store = backend._database
+        self._writer = TableWriter(store.path, durability="os", timeout=store.timeout)
+
+    def write(self, batch: Batch) -> None:
+        """Write a batch: all of it or nothing; it survives the process, and a power cut after `close`."""
+        self._writer.write(batch.add, batch.remove, batch.fresh, orjson.dumps)
+
+    def close(self) -> None:
+        """Wait until the session's batches are on the medium."""
+        self._writer.database.flush()
+        self._writer.close()
+
+
+def _days(ask: Ask) -> Iterator[tuple[str, int, int]]:
+    """Yield kind, day and number, from one range of the index to the next.
+
+    One GROUP BY over all rows computes and sorts a day per row, which takes four times as long.
+    """
+    ((kind,),) = ask(_FIRST_KIND)
+    while kind is not None:
+        begin = FIRST
+        while rows := list(ask(_NEXT_INSTANT, (kind, begin))):
+            day = rows[0][0] // DAY
+            begin = (day + 1) * DAY
+            ((number,),) = ask(_IN_DAY, (kind, day * DAY, begin))
+            yield kind, day, number
+        ((kind,),) = ask(_NEXT_KIND, (kind,))
+
+
+def _free_pages(held: sqlite3.Connection) -> int:
+    # `execute` would stop after the first page: the pragma yields rows without columns.
+    held.executescript(f"PRAGMA incremental_vacuum({_RECLAIM_PAGES})")
+    return int(held.execute("PRAGMA freelist_count").fetchone()[0])
+
+
+def wal_reset_bug(version: tuple[int, ...]) -> bool:
+    """Tell whether this SQLite has the bug of https://www.sqlite.org/wal.html#walresetbug.
+
+    >>> wal_reset_bug((3, 40, 1)), wal_reset_bug((3, 44, 6)), wal_reset_bug((3, 51, 3))
+    (True, False, False)
+    """
+    mended = version >= (3, 51, 3) or any(
+        version[:2] == line[:2] and version >= line for line in ((3, 44, 6), (3, 50, 7))
+    )
+    return version >= (3, 7, 0) and not mended

@@ -1,0 +1,162 @@
+"""Looking for damage in a database without changing anything, in one state of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from moai_patterns.backends.base import Problem
+from moai_patterns.backends.sqlite import layout
+from moai_patterns.backends.sqlite.reading import Ask, Readers
+from moai_patterns.backends.sqlite.rows import SEQ, record
+from moai_patterns.backends.sqlite.write import indexed_tags
+from moai_patterns.errors import DamageError
+from moai_patterns.instant import instant
+from moai_patterns.query import Record
+
+_MOST = 1000
+_MASTER = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+_GAPS = """
+    SELECT p.pattern_id, p.revision FROM patterns AS p WHERE p.revision > 1 AND p.revision - 1 <>
+        (SELECT count(*) FROM history AS h WHERE h.pattern_id = p.pattern_id AND h.revision < p.revision)"""
+_ORPHANS = """
+    SELECT h.pattern_id, count(*) FROM history AS h LEFT JOIN patterns AS p
+        ON p.pattern_id = h.pattern_id AND p.revision > h.revision AND p.seq > h.seq
+    WHERE p.seq IS NULL GROUP BY h.pattern_id"""
+_STRAY_TAGS = """
+    SELECT t.tag, t.seq FROM tags AS t
+    WHERE NOT EXISTS (SELECT 1 FROM patterns AS p WHERE p.seq = t.seq AND p.instant = t.instant)
+    AND NOT EXISTS (SELECT 1 FROM history AS h WHERE h.seq = t.seq AND h.instant = t.instant)"""
+_SEQ_REUSED = "SELECT h.seq FROM history AS h JOIN patterns AS p ON p.seq = h.seq"
+
+
+def check(readers: Readers, path: str, *, read_data: bool) -> list[Problem]:
+    """Return what is wrong with the database; `read_data` reads every text and every index entry."""
+    problems: list[Problem] = []
+    with readers.moment() as ask:
+        steps = [_structure(ask, path, read_data), _schema(ask, path), _relations(ask, path)]
+        if read_data:
+            steps.append(_texts(ask, path))
+        for step in steps:
+            try:
+                problems.extend(islice(step, _MOST))
+                if further := sum(1 for _ in step):
+                    problems.append(Problem(path, f"and {further} further findings of this sort"))
+            except DamageError as damage:
+                problems.append(Problem(path, str(damage)))
+    return problems
+
+
+def _structure(ask: Ask, path: str, read_data: bool) -> Iterator[Problem]:
+    # quick_check leaves out whether each index entry has its row and each row its entries.
+    for (line,) in ask("PRAGMA integrity_check" if read_data else "PRAGMA quick_check"):
+        if line != "ok":
+            yield Problem(path, line)
+
+
+def _schema(ask: Ask, path: str) -> Iterator[Problem]:
+    made = sqlite3.connect(":memory:")
+    try:
+        for _, statements in layout.STEPS:
+            for statement in statements:
+                made.execute(statement)
+        expected = {(kind, name): sql for kind, name, sql in made.execute(_MASTER)}
+    finally:
+        made.close()
+    found = {(kind, name): sql for kind, name, sql in ask(_MASTER)}
+    for (kind, name), sql in expected.items():
+        if (kind, name) not in found:
+            yield Problem(f"{path}: {kind} {name}", f"the {kind} is missing")
+        elif found[kind, name] != sql:
+            yield Problem(f"{path}: {kind} {name}", f"the {kind} is not as it was made")
+
+
+def _relations(ask: Ask, path: str) -> Iterator[Problem]:
+    for identity, revision in ask(_GAPS):
+        yield Problem(
+            f"{path}: patterns {identity!r}", f"revision {revision} has not {revision - 1} before it", 1
+        )
+    for identity, count in ask(_ORPHANS):
+        yield Problem(f"{path}: history {identity!r}", "superseded revisions without a later head", count)
+    for tag, seq in ask(_STRAY_TAGS):
+        yield Problem(f"{path}: tags {tag!r}, seq {seq}", "no record has this number and instant")
+    for (seq,) in ask(_SEQ_REUSED):
+        yield Problem(f"{path}: seq {seq}", "two revisions have the same arrival number", 2)
+
+
+def _texts(ask: Ask, path: str) -> Iterator[Problem]:
+    tagged = _Tally()
+    for place, row in _rows(ask, path):
+        try:
+            found = record(row, path)
+        except DamageError as damage:
+            yield Problem(place, str(damage), 1)
+            continue
+        tagged.add(_entries(found))
+        doubt = _doubt(found)
+        if doubt:
+            yield Problem(place, doubt, 1)
+    indexed = _Tally()
+    indexed.add(ask("SELECT tag, instant, seq FROM tags"))
+    if indexed.sum != tagged.sum:
+        yield from _tags_astray(ask, path)
+
+
+def _rows(ask: Ask, path: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    names = ", ".join(layout.NAMES)
+    for table in ("patterns", "history"):
+        for row in ask(f"SELECT {names} FROM {table}"):
+            yield f"{path}: {table} row {row[SEQ]} (id {row[0]!r})", row
+
+
+def _entries(found: Record) -> list[tuple[str, int, int]]:
+    """Return what the tag index must hold for a record."""
+    context, meta = found.get("context"), found["_meta"]
+    tags = context.get("tags") if isinstance(context, dict) else None
+    return [(tag, meta["instant"], meta["seq"]) for tag in indexed_tags(tags)]
+
+
+class _Tally:
+    """Index entries as their number and a sum over them: any number, in any order, in no space."""
+
+    def __init__(self) -> None:
+        self.sum = (0, 0)
+
+    def add(self, entries: Iterable[tuple[str, int, int]]) -> None:
+        number, total = self.sum
+        for entry in entries:
+            number, total = number + 1, (total + hash(entry)) & 0xFFFF_FFFF_FFFF_FFFF
+        self.sum = number, total
+
+
+def _tags_astray(ask: Ask, path: str) -> Iterator[Problem]:
+    """Compare the tags of each record with the index one by one, once it is known that they differ."""
+    right = 0
+    for place, row in _rows(ask, path):
+        try:
+            entries = _entries(record(row, path))
+        except DamageError:
+            continue
+        for entry in entries:
+            if list(ask("SELECT 1 FROM tags WHERE tag = ? AND instant = ? AND seq = ?", entry)):
+                right += 1
+            else:
+                yield Problem(place, f"the tag {entry[0]!r} is not in the index", 1)
+    ((number,),) = ask("SELECT count(*) FROM tags")
+    if number > right:
+        yield Problem(f"{path}: tags", f"{number - right} entries that no readable record has")
+
+
+def _doubt(found: Record) -> str | None:
+    """Return what does not fit within one record."""
+    stamp, moment = found["timestamp"], found["_meta"]["instant"]
+    # A stamp without a zone means the local time where it was saved, which is unknown here.
+    zoned = stamp.endswith("Z") or stamp[10:].find("+") > 0 or stamp[10:].find("-") > 0
+    try:
+        if instant(stamp) == moment or not zoned:
+            return None
+    except ValueError as error:
+        return str(error)
+    return f"the timestamp {stamp} is not the instant {moment}"

@@ -1,0 +1,88 @@
+"""Conditions as SQL that lets through at least every record that matches, or nothing at all.
+
+`Query.select` decides; this only spares the decoding of rows that cannot match. Paths and values are
+bound, never part of the text. What SQLite reads differently in some version is left out:
+
+- path steps other than plain ASCII words (older versions compare keys as they are written in the
+  JSON, escapes and all), and numbers, which name an element here and a member there;
+- texts with NUL, where older versions end;
+- numbers are compared within a margin, since SQLite's reading of a float may be off in its last digit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from moai_patterns.conditions import Compare, Condition, Either, Every
+
+_MARGIN = 1e-9
+_FLOOR = 1e-300  # below, the smallest floats lose their digits
+_EDGE = 1e308
+_MOST_VALUES = 50
+
+Bind = Callable[[Any], str]
+
+
+def superset(condition: Condition, bind: Bind) -> str | None:
+    """Return an SQL expression over the columns of a row, or None when nothing is known.
+
+    `bind` takes a parameter and returns its name in the statement.
+    """
+    if isinstance(condition, Every):
+        parts = [part for part in (superset(each, bind) for each in condition.parts) if part]
+        return "(" + " AND ".join(parts) + ")" if parts else None
+    if isinstance(condition, Either):
+        either = [superset(each, bind) for each in condition.parts]
+        return "(" + " OR ".join(filter(None, either)) + ")" if either and all(either) else None
+    if isinstance(condition, Compare):
+        return _compare(condition, bind)
+    return None
+
+
+def _compare(compare: Compare, bind: Bind) -> str | None:
+    root, *steps = compare.path
+    if not steps or not all(map(_plain, steps)):
+        return None
+    path = bind("$" + "".join(f'."{step}"' for step in steps))
+    there = f"json_type({root}, {path})"
+    found = f"json_extract({root}, {path})"
+    relation, value = compare.relation, compare.value
+    if relation in ("==", "in"):
+        values = value if relation == "in" else (value,)
+        if len(values) > _MOST_VALUES:
+            return f"{there} IS NOT NULL"
+        return "(" + " OR ".join([_equal(there, found, each, bind) for each in values] or ["0"]) + ")"
+    if relation in ("exists", "!="):
+        return f"{there} IS NOT NULL"
+    if isinstance(value, str):
+        # A text that goes on after NUL is cut there, so it may look equal where it is greater.
+        wider = {">": ">="}.get(relation, relation)
+        return f"{found} {wider} {bind(value)}" if "\0" not in value else f"{there} = 'text'"
+    low, high = _around(value)
+    return f"{found} {relation} {bind(low if relation in ('>', '>=') else high)}"
+
+
+def _equal(there: str, found: str, value: Any, bind: Bind) -> str:
+    if value is None:
+        return f"{there} = 'null'"
+    if isinstance(value, bool):
+        return f"{there} = '{'true' if value else 'false'}'"
+    if isinstance(value, str):
+        return f"{found} = {bind(value)}" if "\0" not in value else f"{there} = 'text'"
+    if isinstance(value, (int, float)):
+        low, high = _around(value)
+        return f"{found} BETWEEN {bind(low)} AND {bind(high)}"
+    return f"{there} = '{'array' if isinstance(value, list) else 'object'}'"
+
+
+def _around(value: float) -> tuple[float, float]:
+    """Return bounds that hold every reading of this number."""
+    near = float(max(-_EDGE, min(_EDGE, value)))
+    margin = abs(near) * _MARGIN + _FLOOR
+    low = near - margin if near > -_EDGE else float("-inf")
+    return low, near + margin if near < _EDGE else float("inf")
+
+
+def _plain(step: str) -> bool:
+    return step.isascii() and step.isprintable() and not step.isdecimal() and not set(step) & {'"', "\\"}

@@ -1,0 +1,88 @@
+"""From a row to the record that was stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from moai_patterns.backends.sqlite.layout import NAMES
+from moai_patterns.backends.sqlite.write import checksum
+from moai_patterns.errors import DamageError
+from moai_patterns.query import Record
+
+SEQ = NAMES.index("seq")
+
+
+def records(rows: Iterable[tuple[Any, ...]], path: str) -> Iterator[Record]:
+    """Yield the records of rows with the columns `layout.NAMES`.
+
+    Raises `DamageError` naming table and row when a text is no JSON any more.
+    """
+    for row in rows:
+        yield record(row, path)
+
+
+def distinct(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Yield each of several equal rows in a row once, told apart by their arrival number."""
+    last = None
+    for row in rows:
+        if row[SEQ] != last:
+            last = row[SEQ]
+            yield row
+
+
+def record(row: tuple[Any, ...], path: str) -> Record:
+    """Return the record of a row with the columns `layout.NAMES`."""
+    (
+        identity,
+        kind,
+        timestamp,
+        data,
+        context,
+        version,
+        _,
+        seq,
+        instant,
+        revision,
+        recorded,
+        operation,
+        actor,
+        extra,
+        written,
+    ) = row
+    if checksum(row) != written:
+        raise DamageError(
+            f"{path}: the row with seq {seq} (id {identity!r}) is not as it was written; "
+            "run `moai-patterns check`"
+        )
+    try:
+        found: Record = {
+            "pattern_id": identity,
+            "pattern_type": kind,
+            "timestamp": timestamp,
+            "data": orjson.loads(data),
+        }
+        if context is not None:
+            found["context"] = orjson.loads(context)
+        if version is not None:
+            found["version"] = version
+        meta: Record = {"instant": instant, "revision": revision}
+        if recorded is not None:
+            meta["recorded_at"] = recorded
+        if operation is not None:
+            meta["operation"] = operation
+        if actor is not None:
+            meta["actor"] = actor
+        if extra is not None:
+            found.update(orjson.loads(extra))
+            meta.update(found.pop("_meta", ()))
+        meta["seq"] = seq
+    except (ValueError, TypeError) as error:
+        raise DamageError(
+            f"{path}: the row with seq {seq} (id {identity!r}) holds a text that is no JSON: {error}; "
+            "run `moai-patterns check`"
+        ) from error
+    found["_meta"] = meta
+    return found

@@ -1,0 +1,343 @@
+"""The write side of an SQLite store, light enough for a process that captures one record and ends."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from _thread import allocate_lock
+from zlib import crc32
+
+from moai_patterns.backends.sqlite import database, faults, forking, layout
+from moai_patterns.errors import BusyError, ConflictError, StoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    Record = dict[str, Any]
+    Encode = Callable[[object], bytes | str]
+    Row = list[Any]
+    Tag = tuple[str, int, int]
+else:
+    sqlite3 = database.sqlite3
+
+_NEXT = "1 + max(ifnull((SELECT max(seq) FROM patterns), 0), (SELECT highest_removed FROM arrival))"
+_VALUES = ", ".join(f"ifnull(?8, {_NEXT})" if n == 8 else f"?{n}" for n in range(1, 16))
+_INSERT = f"INSERT INTO patterns ({', '.join(layout.NAMES)}) VALUES ({_VALUES})"
+# `created_at` stays that of the first revision.
+_UPDATE = (
+    "UPDATE patterns SET pattern_type = ?2, timestamp = ?3, data = ?4, context = ?5, version = ?6, "
+    f"seq = ifnull(?8, {_NEXT}), instant = ?9, revision = ?10, recorded_at = ?11, operation = ?12, "
+    "actor = ?13, extra = ?14, checksum = ?15 WHERE pattern_id = ?1 AND revision = ?10 - 1"
+)
+_REMOVE = "DELETE FROM patterns WHERE pattern_id = ?1 AND (?2 IS NULL OR revision = ?2)"
+_TAG = "INSERT INTO tags (tag, instant, seq) VALUES (?, ?, ?)"
+_SEQ, _REVISION = 7, 9
+_LOOK_AFTER = 0.01
+_ENVELOPE = frozenset(("pattern_id", "pattern_type", "timestamp", "data", "context", "version", "_meta"))
+_META = frozenset(("instant", "revision", "recorded_at", "operation", "actor", "seq"))
+
+
+class TableWriter:
+    """Writes batches into an SQLite store; the file is made with the first one.
+
+    Parameters:
+        path: the database file.
+        durability: `os`: survives any kill of the process. `group`, `record`: each acknowledged
+            batch survives a power cut.
+        timeout: seconds to wait for other writers before `BusyError`. Default 0.5.
+
+    May be used by several threads, and after a fork.
+    """
+
+    def __init__(self, path: str, *, durability: str = "os", timeout: float = 0.5) -> None:
+        self.database = database.Database(path, durability=durability, timeout=timeout)
+        self._mutex = allocate_lock()
+        self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._looked = 0.0
+        self._closed = False
+        self._paused = False
+        forking.tell(self)
+
+    def write(
+        self,
+        add: Sequence[Record],
+        remove: Sequence[tuple[str, int | None]] = (),
+        fresh: bool = False,
+        encode: Encode | None = None,
+    ) -> None:
+        """Write a batch: first the removals, then the additions, all or nothing.
+
+        Parameters:
+            add: stored records without `seq`.
+            remove: ids with the revision that their head must have to be removed, or None.
+            fresh: accepted and not needed: the unique index answers whether an id is known.
+            encode: a value to JSON, as text or UTF-8. Default: the `json` module.
+
+        Raises `ConflictError` for a stale revision, `BusyError`, `StoreError`.
+        """
+        if not add and not remove:
+            return
+        rows, tags = _rows(add, encode or _default_encode())
+        self.transact(lambda connection: _write(connection, rows, tags, remove))
+
+    def transact(self, action: Callable[[sqlite3.Connection], int]) -> int:
+        """Return what `action` returns, which runs on the writing connection and commits or raises.
+
+        It runs again after it met another process's lock. Raises what `write` raises.
+        """
+        end = time.monotonic() + self.database.timeout
+        if not self._mutex.acquire(timeout=max(self.database.timeout, 0.0)):
+            raise BusyError(f"{self.database.path}: other threads were writing all the time; try again")
+        try:
+            connection = self._ready(end)
+            lock = self.database.lock
+            lock.acquire(shared=True, timeout=max(0.0, end - time.monotonic()))
+            try:
+                result = self.database.attempt(lambda: action(connection), end)
+            finally:
+                lock.release()
+                if connection.in_transaction:  # even the rollback failed
+                    self._connection = None
+                    self.database.close(connection)
+            self.database.committed(connection)
+            return result
+        except OSError as error:
+            raise faults.from_system(error, self.database.path) from error
+        finally:
+            self._mutex.release()
+
+    def checkpoint(self) -> bool:
+        """Empty the write-ahead log into the database; tell whether it could be done."""
+        with self._mutex:
+            end = time.monotonic() + self.database.timeout
+            return self.database.checkpoint(self._ready(end), "TRUNCATE", wait=self.database.timeout)
+
+    def close(self, *, checkpoint: bool = True) -> None:
+        """Close the connection; a second call does nothing.
+
+        The last connection of all processes brings the log into the database, which costs two
+        flushes to the disk. A process that captures one record and leaves with `os._exit` saves them
+        with `checkpoint=False`: then the connection just stays open until the process is gone.
+        """
+        with self._mutex:
+            self._closed = True
+            connection, self._connection = self._connection, None
+            if connection is None:
+                return
+            if checkpoint:
+                self._part(connection)
+            else:
+                database.leave_open(connection)
+
+    def _part(self, connection: sqlite3.Connection) -> None:
+        if self._is_current():
+            self.database.close(connection)
+        else:
+            database.leave_open(connection, beyond_exit=True)
+
+    def _ready(self, end: float) -> sqlite3.Connection:
+        """Return the connection, opened when needed, and anew when the file was replaced."""
+        if self._closed:
+            raise StoreError(errno.EBADF, "this store is closed", self.database.path)
+        now = time.monotonic()
+        if self._connection is not None:
+            # A look at the file takes 2 us of 50, and one that follows at once cannot find anything new.
+            if now < self._looked + _LOOK_AFTER:
+                return self._connection
+            if self._is_current():
+                self._looked = now
+                return self._connection
+            connection, self._connection = self._connection, None
+            self._part(connection)
+        self._connection = self.database.open(end)
+        self._looked = now
+        self._file = database.identity(self.database.path)
+        return self._connection
+
+    def _is_current(self) -> bool:
+        """Tell whether the file is still the one that the connection is open on."""
+        try:
+            found = os.stat(self.database.path)
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._file
+
+    def before_fork(self) -> None:
+        """Close the connection: SQLite takes locks of the parent that a child sees for its own."""
+        self._paused = self._mutex.acquire(timeout=max(self.database.timeout, 0.0))
+        if self._paused and self._connection is not None:
+            connection, self._connection = self._connection, None
+            self._part(connection)
+
+    def after_fork(self, in_child: bool) -> None:
+        """Go on; the next write opens a connection of this process's own."""
+        if self._paused:
+            self._mutex.release()
+        elif in_child:
+            # Forked out of the middle of a write, by a signal say: the connection is the parent's.
+            self._mutex = allocate_lock()
+            self._closed = True
+            database.leave_open(self._connection)
+            self._connection = None
+
+
+def _write(
+    connection: sqlite3.Connection,
+    rows: list[Row],
+    tags: list[Tag],
+    remove: Sequence[tuple[str, int | None]],
+) -> int:
+    if len(rows) == 1 and not tags and not remove:
+        rows[0][_SEQ] = None
+        _add(connection, rows)
+        return 1
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if remove:
+            connection.executemany(_REMOVE, remove)
+        (first,) = connection.execute(f"SELECT {_NEXT}").fetchone()
+        for seq, row in enumerate(rows, start=first):
+            row[_SEQ] = seq
+        _add(connection, rows)
+        connection.executemany(_TAG, [(tag, instant, first + place) for tag, instant, place in tags])
+        connection.execute("COMMIT")
+    except BaseException:
+        roll_back(connection)
+        raise
+    return len(rows)
+
+
+def _add(connection: sqlite3.Connection, rows: list[Row]) -> None:
+    """Insert first revisions in runs, and update heads one by one in between."""
+    start = 0
+    for place, row in enumerate(rows):
+        if row[_REVISION] != 1:
+            _insert(connection, rows[start:place])
+            if connection.execute(_UPDATE, row).rowcount != 1:
+                raise _conflict(connection, row)
+            start = place + 1
+    _insert(connection, rows[start:] if start else rows)
+
+
+def _insert(connection: sqlite3.Connection, rows: list[Row]) -> None:
+    before = connection.total_changes
+    try:
+        if len(rows) == 1:
+            connection.execute(_INSERT, rows[0])
+        elif rows:
+            connection.executemany(_INSERT, rows)
+    except sqlite3.IntegrityError as error:
+        if error.sqlite_errorname != "SQLITE_CONSTRAINT_UNIQUE":
+            raise
+        raise _conflict(connection, rows[connection.total_changes - before]) from None
+
+
+def _conflict(connection: sqlite3.Connection, row: Row) -> ConflictError:
+    found = connection.execute("SELECT revision FROM patterns WHERE pattern_id = ?", (row[0],)).fetchone()
+    head = found[0] if found else 0
+    return ConflictError(f"{row[0]!r} is at revision {head}, so the next is {head + 1}, not {row[_REVISION]}")
+
+
+def roll_back(connection: sqlite3.Connection) -> None:
+    """Undo an open transaction; SQLite has undone it by itself after some errors."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+def _rows(records: Sequence[Record], encode: Encode) -> tuple[list[Row], list[Tag]]:
+    """Return a row per record, and its tags with the place of the row."""
+    rows: list[Row] = []
+    tags: list[Tag] = []
+    for record in records:
+        meta = record["_meta"]
+        get = meta.get
+        instant = meta["instant"]
+        recorded = get("recorded_at")
+        actor = get("actor")
+        version = record.get("version")
+        data = encode(record["data"])
+        text = None
+        members = 5 + (version is not None)
+        if "context" in record:
+            context = record["context"]
+            members += 1
+            text = encode(context)
+            if type(text) is bytes:
+                text = text.decode()
+            if type(context) is dict and "tags" in context:
+                tags.extend((tag, instant, len(rows)) for tag in indexed_tags(context["tags"]))
+        extra = None
+        if len(record) != members or len(meta) != 4 + (actor is not None) or recorded is None:
+            extra = _extra(record, encode)
+        row = [
+            record["pattern_id"],
+            record["pattern_type"],
+            record["timestamp"],
+            data.decode() if type(data) is bytes else data,
+            text,
+            version,
+            (instant if recorded is None else recorded) // 1_000_000,
+            None,
+            instant,
+            meta["revision"],
+            recorded,
+            get("operation"),
+            actor,
+            extra,
+        ]
+        row.append(checksum(row))
+        rows.append(row)
+    return rows, tags
+
+
+def checksum(row: Sequence[Any]) -> int:
+    """Return the checksum over the columns of a row that come back, but for `seq`.
+
+    `seq` is given only by the statement, and `created_at` stays what it was at the first revision.
+
+    SQLite notices damage to its own structures, not to a letter within a text.
+    """
+    return crc32(
+        f"{row[0]}\0{row[1]}\0{row[2]}\0{row[3]}\0{row[4]}\0{row[5]}\0{row[8]}\0{row[9]}\0"
+        f"{row[10]}\0{row[11]}\0{row[12]}\0{row[13]}".encode()
+    )
+
+
+def indexed_tags(tags: object) -> list[str]:
+    """Return the distinct tags of a record that the index can hold.
+
+    A text with NUL is left out: SQLite's JSON functions, by which a removal finds the entries, end
+    there in older versions.
+    """
+    if type(tags) is not list:
+        return []
+    return [tag for tag in dict.fromkeys(t for t in tags if isinstance(t, str)) if "\0" not in tag]
+
+
+def _extra(record: Record, encode: Encode) -> str | None:
+    """Return the members that have no column of their own, as JSON; None when there are none."""
+    extra = {name: value for name, value in record.items() if name not in _ENVELOPE}
+    if "version" in record and record["version"] is None:
+        extra["version"] = None
+    meta = {
+        name: value
+        for name, value in record["_meta"].items()
+        if name != "seq" and (name not in _META or value is None)
+    }
+    if meta:
+        extra["_meta"] = meta
+    if not extra:
+        return None
+    text = encode(extra)
+    return text.decode() if isinstance(text, bytes) else text
+
+
+def _default_encode() -> Encode:
+    from json import JSONEncoder
+
+    return JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

@@ -1,0 +1,473 @@
+"""The database file: its schema, its permissions, what is refused, what check finds, who else reads it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moai_patterns.backends.base import Batch
+from moai_patterns.backends.memory import MemoryBackend
+from moai_patterns.backends.sqlite import layout
+from moai_patterns.backends.sqlite.backend import SqliteBackend, open_database, wal_reset_bug
+from moai_patterns.backends.sqlite.creation import refuse_remote
+from moai_patterns.backends.sqlite.faults import translate
+from moai_patterns.backends.sqlite.plain import PlainDatabase
+from moai_patterns.backends.sqlite.write import TableWriter
+from moai_patterns.backup import copy
+from moai_patterns.errors import BusyError, DamageError, LayoutError, PatternError, ReadOnlyError, StoreError
+from moai_patterns.query import Query
+from moai_patterns.testing.compare import agree, content
+from moai_patterns.testing.pools import MIDNIGHT, stored
+
+EVERYTHING = Query(limit=None)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a database may be made."""
+    return tmp_path / "patterns.db"
+
+
+@pytest.fixture
+def filled(path: Path) -> Path:
+    """A closed database with a head, its superseded revision and tags."""
+    with closing(SqliteBackend(str(path))) as store:
+        store.write(Batch([stored(f"r{n}", MIDNIGHT + n, context={"tags": ["x", "y"]}) for n in range(60)]))
+        store.write(Batch([stored("r1", MIDNIGHT + 1, 2, context={"tags": ["z"]})]))
+    return path
+
+
+def schema(file: Path) -> list[tuple[Any, ...]]:
+    """All that a database is made of, as SQLite says it."""
+    with closing(sqlite3.connect(file)) as database:
+        found = database.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
+        for fact in ("application_id", "user_version", "auto_vacuum", "journal_mode", "encoding"):
+            found.append((fact, *database.execute(f"PRAGMA {fact}").fetchone()))
+        applied = database.execute("SELECT id, migration_set, name FROM _sqlite_migrations")
+        return found + applied.fetchall()
+
+
+def test_both_ways_in_make_the_same_schema(tmp_path: Path) -> None:
+    """A file made at once and an empty database brought up by sqlite-utils are the same, to the pragma."""
+    made, raised = tmp_path / "made.db", tmp_path / "raised.db"
+    TableWriter(str(made)).close()
+    assert not made.exists()  # nothing was written yet
+    with closing(sqlite3.connect(raised)) as database:
+        database.execute("VACUUM")
+    assert raised.stat().st_size > 0
+    for file in (made, raised):
+        with closing(SqliteBackend(str(file))) as store:
+            store.write(Batch([stored("one", MIDNIGHT)]))
+            assert store.check(read_data=True) == []
+    assert schema(made) == schema(raised)
+    assert ("auto_vacuum", 2) in schema(made)
+
+
+def test_the_page_shows_the_schema(root: Path) -> None:
+    """docs/layout-sqlite.md has every statement as it is executed, and every column explained."""
+    page = (root / "docs/layout-sqlite.md").read_text(encoding="utf-8")
+    statements = [statement for _, each in layout.STEPS for statement in each]
+    assert "\n".join(f"{statement};" for statement in statements) in page
+    for name in layout.NAMES:
+        assert f"| `{name}` |" in page
+
+
+def test_an_empty_file_becomes_a_store(path: Path) -> None:
+    """A file of no bytes, as `touch` makes it, is as good as none."""
+    path.touch()
+    with closing(SqliteBackend(str(path))) as store:
+        store.write(Batch([stored("one", MIDNIGHT)]))
+        assert store.count(EVERYTHING) == 1
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o377, 0o777])
+def test_files_are_private_under_any_umask(tmp_path: Path, umask: int) -> None:
+    """The database, its log, index and lock are 0600, made directories 0700."""
+    path = tmp_path / "new" / "deep" / "patterns.db"
+    before = os.umask(umask)
+    try:
+        with closing(SqliteBackend(str(path))) as store:
+            store.write(Batch([stored("one", MIDNIGHT)]))
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    names = ["patterns.db", "patterns.db-lock", "patterns.db-shm", "patterns.db-wal"]
+    assert modes == dict.fromkeys(names, 0o600)
+    assert {stat.S_IMODE(place.stat().st_mode) for place in path.parents[:2]} == {0o700}
+
+
+def refusals(tmp_path: Path) -> Iterator[tuple[Path, type[PatternError], str]]:
+    """Paths that are no store, with the error and a word of its sentence."""
+    text = tmp_path / "text.db"
+    text.write_text("neither a store nor a database\n" * 50)
+    yield text, LayoutError, "no SQLite database"
+    foreign = tmp_path / "foreign.db"
+    with closing(sqlite3.connect(foreign)) as database:
+        database.execute("CREATE TABLE bookmarks (url)")
+    yield foreign, LayoutError, "bookmarks"
+    other = tmp_path / "other.db"
+    with closing(sqlite3.connect(other)) as database:
+        database.execute("PRAGMA application_id = 7")
+    yield other, LayoutError, "another program"
+    newer = tmp_path / "newer.db"
+    SqliteBackend(str(newer)).close()
+    with closing(sqlite3.connect(newer)) as database:
+        database.execute("PRAGMA user_version = 99")
+    yield newer, LayoutError, "layout 99"
+    (tmp_path / "directory.db").mkdir()
+    yield tmp_path / "directory.db", StoreError, "directory"
+    os.mkfifo(tmp_path / "fifo.db")
+    yield tmp_path / "fifo.db", StoreError, "no regular file"
+    (tmp_path / "link.db").symlink_to(tmp_path / "elsewhere.db")
+    yield tmp_path / "link.db", StoreError, "symbolic link"
+    yield text / "below.db", StoreError, "irectory"
+
+
+def test_what_is_no_store_is_refused_and_left_alone(tmp_path: Path) -> None:
+    """Foreign, newer and odd files raise an error that names the path; not a byte is written."""
+    for place, kind, word in refusals(tmp_path):
+        before = place.read_bytes() if place.is_file() else None
+        for way in (open_database, lambda name: TableWriter(name).write([stored("one", 1)])):
+            with pytest.raises(kind, match=word) as caught:
+                way(str(place))
+            assert str(place) in str(caught.value)
+        if before is not None:
+            assert place.read_bytes() == before
+    assert not (tmp_path / "elsewhere.db").exists()
+
+
+def test_a_network_file_system_is_refused(tmp_path: Path) -> None:
+    """A directory on NFS or SMB is refused with the way out; the deepest mount decides."""
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/vda / ext4 rw 0 0\nhost:/x {tmp_path}/na\\040me nfs4 rw 0 0\n")
+    place = tmp_path / "na me" / "below"
+    with pytest.raises(StoreError, match=r"network file system \(nfs4\).*file:PATH"):
+        refuse_remote(str(place), str(mounts))
+    refuse_remote(str(tmp_path), str(mounts))
+    refuse_remote(str(tmp_path), str(tmp_path / "no such listing"))
+
+
+def test_a_closed_store_says_so(path: Path) -> None:
+    """After close every verb raises StoreError; closing again does nothing."""
+    store = SqliteBackend(str(path))
+    store.close()
+    store.close()
+    for act in (
+        lambda: store.write(Batch([stored("a", 1)])),
+        lambda: store.get("a"),
+        store.days,
+        store.facts,
+    ):
+        with pytest.raises(StoreError, match="closed"):
+            act()
+
+
+def test_driver_errors_have_one_translation() -> None:
+    """Each result code of SQLite becomes the error of this package that says what to do."""
+    kinds = {
+        5: BusyError,
+        6: BusyError,
+        8: ReadOnlyError,
+        10: StoreError,
+        11: DamageError,
+        13: StoreError,
+        14: StoreError,
+        26: LayoutError,
+        1: DamageError,
+        7: StoreError,
+        18: StoreError,
+        21: StoreError,
+    }
+    for code, kind in kinds.items():
+        error = sqlite3.OperationalError("told")
+        error.sqlite_errorcode = code | 3 << 8
+        error.sqlite_errorname = "SQLITE_SOMETHING"
+        found = translate(error, "the/path.db")
+        assert type(found) is kind
+        assert "the/path.db" in str(found)
+        assert "told" in str(found)
+    assert type(translate(sqlite3.ProgrammingError("closed"), "p")) is StoreError
+
+
+LEAVE_A_LOG = """
+import os, sys
+from moai_patterns.backends.sqlite.write import TableWriter
+from moai_patterns.testing.pools import stored
+TableWriter(sys.argv[1]).write([stored("r1", 1, 3)])
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("logged", [False, True])
+def test_a_read_only_file_can_be_read(filled: Path, logged: bool) -> None:
+    """Where nothing can be written, with or without a log there, reading works and writing says why."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become another user for whom the file is read-only")
+    if logged:
+        subprocess.run([sys.executable, "-c", LEAVE_A_LOG, str(filled)], check=True)
+        assert filled.with_name("patterns.db-wal").exists()
+    with tempfile.TemporaryDirectory() as place:  # other users do not get into pytest's own directories
+        for file in filled.parent.iterdir():
+            shutil.copy(file, place)
+            Path(place, file.name).chmod(0o444)
+        Path(place).chmod(0o555)
+        identity = os.fork()
+        if identity == 0:
+            status = 1
+            try:
+                os.setgid(65534)
+                os.setuid(65534)
+                store = open_database(f"{place}/patterns.db", timeout=1.0)
+                assert store.count(EVERYTHING) == 60
+                assert store.check(read_data=True) == []
+                with pytest.raises(StoreError, match="patterns"):
+                    store.write(Batch([stored("new", 1)]))
+                store.close()
+                status = 0
+            except BaseException:
+                sys.excepthook(*sys.exc_info())
+            finally:
+                os._exit(status)
+        assert os.waitpid(identity, 0)[1] == 0
+
+
+DAMAGES: dict[str, tuple[str, str]] = {
+    "a letter in a text": ("UPDATE patterns SET data = '{\"v\": 1}' WHERE pattern_id = 'r7'", "r7"),
+    "a text that is no JSON": ("UPDATE patterns SET context = '{' WHERE pattern_id = 'r7'", "r7"),
+    "a moved instant": ("UPDATE patterns SET instant = instant + 1 WHERE pattern_id = 'r7'", "r7"),
+    "a lost tag": ("DELETE FROM tags WHERE tag = 'z'", "'z'"),
+    "a stray tag": ("INSERT INTO tags VALUES ('stray', 1, 1)", "stray"),
+    "a tag too many": ("INSERT INTO tags SELECT 'more', instant, seq FROM patterns LIMIT 1", "tags"),
+    "a lost revision": ("DELETE FROM history", "r1"),
+    "a lost head": ("DROP TRIGGER patterns_removed; DELETE FROM patterns WHERE revision = 2", "history 'r1'"),
+    "a lost trigger": ("DROP TRIGGER patterns_superseded", "trigger patterns_superseded"),
+    "a lost index": ("DROP INDEX patterns_by_kind", "index patterns_by_kind"),
+    "another column": ("ALTER TABLE tags ADD COLUMN more", "table tags"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_check_names_what_is_wrong(filled: Path, damage: str) -> None:
+    """Whatever does not fit is found with its table and row, or its trigger or index."""
+    script, place = DAMAGES[damage]
+    with closing(sqlite3.connect(filled)) as database:
+        database.executescript(script)
+    with closing(SqliteBackend(str(filled))) as store:
+        found = store.check(read_data=True)
+        assert any(place in problem.place + problem.sentence for problem in found), found
+        assert all(str(filled) in problem.place for problem in found)
+
+
+def test_a_changed_text_is_never_returned(filled: Path) -> None:
+    """Reading a row that is not as it was written raises DamageError with its id; others stay readable."""
+    with closing(sqlite3.connect(filled)) as database, database:
+        database.execute("UPDATE patterns SET data = '{\"v\": 1}' WHERE pattern_id = 'r7'")
+    with closing(SqliteBackend(str(filled))) as store:
+        with pytest.raises(DamageError, match="'r7'"):
+            store.get("r7")
+        with pytest.raises(DamageError, match="'r7'"):
+            list(store.scan(EVERYTHING))
+        assert store.get("r8") is not None
+
+
+def test_a_scrambled_index_is_found(filled: Path) -> None:
+    """An index entry whose row says something else is a finding, though every page is in order."""
+    with closing(sqlite3.connect(filled)) as database:
+        ((page,),) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'patterns_by_time'")
+    content_ = bytearray(filled.read_bytes())
+    place = content_.index(b"r33", (page - 1) * 4096, page * 4096)
+    content_[place : place + 3] = b"r3x"
+    filled.write_bytes(content_)
+    with closing(SqliteBackend(str(filled))) as store:
+        assert any("patterns_by_time" in problem.sentence for problem in store.check(read_data=True))
+
+
+def test_damage_that_is_everywhere_is_summed_up(path: Path) -> None:
+    """A thousand findings of a kind are listed, the rest is counted."""
+    with closing(SqliteBackend(str(path))) as store:
+        store.write(Batch([stored(f"r{n}", MIDNIGHT) for n in range(1200)]))
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("UPDATE patterns SET data = '[]'")
+        found = store.check(read_data=True)
+        assert len(found) == 1001
+        assert "200 further" in found[-1].sentence
+        assert store.check() == []
+
+
+@pytest.fixture
+def plain(path: Path) -> Path:
+    """A database as the document describes it: seven columns, whole seconds."""
+    rows = [
+        ("a", "task_completion", 1764378000, '{"n": 1}', '{"tags": ["x"]}', "1.0", 1764378001),
+        ("b", "error_occurrence", 1764378000, '{"n": 2}', None, None, 1764378002),
+        ("c", "task_completion", -1, '{"n": 3}', "null", "2", None),
+    ]
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(
+            "CREATE TABLE patterns (pattern_id TEXT PRIMARY KEY, pattern_type TEXT NOT NULL,"
+            " timestamp INTEGER NOT NULL, data TEXT NOT NULL, context TEXT, version TEXT DEFAULT '1.0',"
+            " created_at INTEGER)"
+        )
+        database.execute("CREATE INDEX idx_type_timestamp ON patterns (pattern_type, timestamp)")
+        database.executemany("INSERT INTO patterns VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    return path
+
+
+def test_the_plain_layout_is_read(plain: Path) -> None:
+    """Its records answer like any others; their timestamp is the UTC text of the stored second."""
+    before = plain.read_bytes()
+    with closing(open_database(str(plain))) as store:
+        assert isinstance(store, PlainDatabase)
+        found = store.get("a")
+        assert found is not None
+        assert found["timestamp"] == "2025-11-29T01:00:00.000000Z"
+        assert found["_meta"] == {
+            "instant": 1764378000_000000,
+            "revision": 1,
+            "recorded_at": 1764378001_000000,
+            "operation": "plain",
+            "seq": 1,
+        }
+        assert [record["pattern_id"] for record in store.scan(EVERYTHING)] == ["b", "a", "c"]
+        assert [record["pattern_id"] for record in store.scan(Query(order="arrival"))] == ["a", "b", "c"]
+        assert [record["pattern_id"] for record in store.scan(Query(tags=["x"]))] == ["a"]
+        assert store.count(Query("task_completion", 0, limit=None)) == 1
+        assert store.count(Query(end_date=-1)) == 1
+        assert store.days() == {
+            20421: {"task_completion": 1, "error_occurrence": 1},
+            -1: {"task_completion": 1},
+        }
+        assert "context" not in next(store.scan(Query(ids=["b"])))
+        assert store.check(read_data=True) == []
+        assert store.facts()["layout"] == "plain"
+        assert store.sizes() == {"hot": len(before)}
+        oracle = MemoryBackend()
+        copy(store, oracle)
+        agree(list(store.scan(EVERYTHING)), list(oracle.scan(EVERYTHING)), "the copy")
+    assert plain.read_bytes() == before
+
+
+def test_the_plain_layout_is_not_written(plain: Path) -> None:
+    """A save names the command that brings the records over, and changes nothing."""
+    before = plain.read_bytes()
+    with closing(open_database(str(plain))) as store:
+        attempts: list[Callable[[], object]] = [
+            lambda: store.write(Batch([stored("n", 1)])),
+            lambda: store.delete(EVERYTHING),
+            lambda: TableWriter(str(plain)).write([stored("n", 1)]),
+            lambda: SqliteBackend(str(plain)),
+        ]
+        for attempt in attempts:
+            with pytest.raises(ReadOnlyError, match="moai-patterns copy"):
+                attempt()
+    assert plain.read_bytes() == before
+
+
+def test_damage_in_the_plain_layout_is_named(plain: Path) -> None:
+    """A text that is no JSON and a timestamp that is no number are met, and named by their row."""
+    with closing(sqlite3.connect(plain)) as database, database:
+        database.execute("UPDATE patterns SET data = '{' WHERE pattern_id = 'a'")
+        database.execute("UPDATE patterns SET timestamp = 'noon' WHERE pattern_id = 'b'")
+    with closing(open_database(str(plain))) as store:
+        with pytest.raises(DamageError, match="row"):
+            list(store.scan(EVERYTHING))
+        with pytest.raises(DamageError, match="'b'"):
+            list(store.scan(Query(start_date=0, end_date=1)))
+        places = [problem.place for problem in store.check(read_data=True)]
+        assert [place.rpartition("row ")[2] for place in places] == ["1", "2"]
+
+
+def test_an_empty_upgrade_is_all_or_nothing(path: Path) -> None:
+    """Eight processes that raise one empty database at once make one schema."""
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("VACUUM")
+    script = """
+import sys
+from moai_patterns.backends.sqlite.write import TableWriter
+from moai_patterns.testing.pools import stored
+TableWriter(sys.argv[1], timeout=30.0).write([stored(sys.argv[2], 1)])
+"""
+    children = [subprocess.Popen([sys.executable, "-c", script, str(path), f"p{n}"]) for n in range(8)]
+    assert [process.wait() for process in children] == [0] * 8
+    with closing(SqliteBackend(str(path))) as store:
+        assert store.count(EVERYTHING) == 8
+        assert store.check(read_data=True) == []
+
+
+def test_facts_tell_the_version_and_the_bug(filled: Path) -> None:
+    """`doctor` gets the library's version, whether it has the bug, and how the log stands."""
+    with closing(SqliteBackend(str(filled), durability="record")) as store:
+        facts = store.facts()
+    assert facts["sqlite"] == sqlite3.sqlite_version
+    assert facts["wal_reset_bug"] is wal_reset_bug(sqlite3.sqlite_version_info)
+    assert facts["journal_mode"] == "wal"
+    assert facts["durability"] == "record"
+    affected = [(3, 6, 23), (3, 7, 0), (3, 40, 1), (3, 44, 5), (3, 44, 6), (3, 45, 0), (3, 50, 6), (3, 50, 7)]
+    affected += [(3, 51, 0), (3, 51, 2), (3, 51, 3), (3, 52, 0), (4, 0, 0)]
+    assert [version for version in affected if not wal_reset_bug(version)] == [
+        (3, 6, 23),
+        (3, 44, 6),
+        (3, 50, 7),
+        (3, 51, 3),
+        (3, 52, 0),
+        (4, 0, 0),
+    ]
+
+
+def test_a_session_is_durable_at_its_end(path: Path) -> None:
+    """A session's writes are visible at once at every level; an unknown level is refused."""
+    for level in ("os", "group", "record"):
+        with closing(SqliteBackend(str(path), durability=level)) as store:
+            session = store.single_writer()
+            session.write(Batch([stored(level, MIDNIGHT)]))
+            assert store.get(level) is not None
+            session.close()
+    with pytest.raises(ValueError, match="durability"):
+        SqliteBackend(str(path), durability="never")
+
+
+def test_other_programs_show_sensible_columns(filled: Path) -> None:
+    """`sqlite3`, `sqlite-utils rows` and Datasette read the file as it stands."""
+    tool = Path(sys.executable).with_name("sqlite-utils")
+    shown = subprocess.run(
+        [tool, "rows", str(filled), "patterns", "--limit", "1"], capture_output=True, check=True
+    )
+    (row,) = json.loads(shown.stdout)
+    columns = list(row)
+    assert columns[:7] == [
+        "pattern_id",
+        "pattern_type",
+        "timestamp",
+        "data",
+        "context",
+        "version",
+        "created_at",
+    ]
+    assert json.loads(row["context"])["tags"] == ["x", "y"]
+    datasette = Path(sys.executable).with_name("datasette")
+    page = subprocess.run(
+        [datasette, str(filled), "--get", "/patterns/patterns.json?pattern_id=r1&_shape=array"],
+        capture_output=True,
+        check=True,
+    )
+    (found,) = json.loads(page.stdout)
+    assert list(found) == columns
+    assert found["revision"] == 2
+    pending = subprocess.run([tool, "tables", str(filled), "--counts"], capture_output=True, check=True)
+    counts = {table["table"]: table["count"] for table in json.loads(pending.stdout)}
+    assert counts == {"_sqlite_migrations": 1, "arrival": 1, "history": 1, "patterns": 60, "tags": 121}
+    with closing(SqliteBackend(str(filled))) as store:
+        assert len(content(store)) == 61
+        assert store.check(read_data=True) == []
