@@ -1,0 +1,107 @@
+"""Doing what the policy asks for, one process at a time, at most once per interval."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from moai_patterns import lifecycle
+from moai_patterns.backends import fileops
+from moai_patterns.backends.base import BackendBase
+from moai_patterns.errors import BusyError
+from moai_patterns.lifecycle import Outcome, Policy
+
+_LOG = logging.getLogger("moai_patterns")
+_LOG.addHandler(logging.NullHandler())
+
+
+class Upkeep:
+    """Runs the lifecycle of one storage, on request or by itself.
+
+    Parameters:
+        backend, policy: what is kept, and how.
+        clock: returns nanoseconds since 1970-01-01 UTC.
+        place: a file beside the store that is locked during a run and holds the time of the last
+            one in microseconds; None for a store that no other process sees.
+        interval: seconds between runs that start by themselves; None for no such runs.
+    """
+
+    def __init__(
+        self,
+        backend: BackendBase,
+        policy: Policy,
+        *,
+        clock: Callable[[], int],
+        place: str | None,
+        interval: float | None,
+    ) -> None:
+        self._backend = backend
+        self._policy = policy
+        self._clock = clock
+        self._place = place
+        self._interval = float("inf") if interval is None else interval
+        self._due = time.monotonic() + self._interval
+        self._running = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def after_save(self) -> None:
+        """Start a run in the background when one is due; costs one look at the clock otherwise."""
+        if time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + self._interval
+        if self._last_run() + self._interval * 1e6 > self._clock() // 1000:
+            return
+        self._thread = threading.Thread(target=self._run_quietly, name="moai-patterns upkeep", daemon=True)
+        self._thread.start()
+
+    def run(self) -> Outcome | None:
+        """Plan and apply the policy now; None when somebody is at it already."""
+        if not self._running.acquire(blocking=False):
+            return None
+        try:
+            if self._place is None:
+                return self._work()
+            try:
+                with fileops.Lock(self._place).held(timeout=0.0):
+                    outcome = self._work()
+                    self._note_run(self._place)
+                    return outcome
+            except BusyError:
+                return None
+        finally:
+            self._running.release()
+
+    def close(self) -> None:
+        """Wait for a run in the background to end."""
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _work(self) -> Outcome:
+        todo = lifecycle.plan(self._backend, self._policy, self._clock() // 1000)
+        return lifecycle.apply(self._backend, todo)
+
+    def _run_quietly(self) -> None:
+        # A save that succeeded must not fail, nor print, because of upkeep that it happened to start.
+        try:
+            self.run()
+        except Exception:  # noqa: BLE001  whatever it is, the log has it and the save stands
+            _LOG.exception("maintenance failed; the next interval tries again")
+
+    def _last_run(self) -> int:
+        if self._place is None:
+            return 0
+        try:
+            return int(fileops.read(self._place) or 0)
+        except (OSError, ValueError):
+            return 0
+
+    def _note_run(self, place: str) -> None:
+        descriptor = fileops.open_shared(place)
+        try:
+            fileops.truncate(descriptor, 0)
+            fileops.write_at(descriptor, b"%d" % (self._clock() // 1000), 0)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,138 @@
+"""From admitted records to one batch: stamp, number the revisions, write, and settle conflicts.
+
+The hot path guesses that every id is new, which costs no look at the store: the backend refuses the
+batch with `ConflictError` when the guess was wrong, and only then are the heads read.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from moai_patterns.backends.base import BackendBase, Batch
+from moai_patterns.conditions import same
+from moai_patterns.errors import ConflictError, StoreError
+from moai_patterns.instant import instant
+from moai_patterns.query import Query, Record
+
+_TRANSIENT = frozenset({errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.EDEADLK, errno.ETXTBSY})
+
+
+class Saved(NamedTuple):
+    """How many records of a batch were new, became a further revision, or were known already."""
+
+    added: int = 0
+    revised: int = 0
+    unchanged: int = 0
+
+
+class Writes(Protocol):
+    """Whatever takes a batch: a backend, or its writer for one session."""
+
+    def write(self, batch: Batch) -> None:
+        """Write a batch: all of it or nothing."""
+
+
+class Saver:
+    """Saves admitted records into one backend.
+
+    Parameters:
+        backend: where heads are looked up.
+        clock: returns the time in nanoseconds since 1970-01-01 UTC.
+        actor: who saves, for the audit; None when unknown.
+        timeout: seconds for which conflicts and passing faults are tried again.
+    """
+
+    def __init__(
+        self, backend: BackendBase, *, clock: Callable[[], int], actor: str | None, timeout: float
+    ) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._actor = actor
+        self._timeout = timeout
+
+    def save(
+        self, records: Sequence[Record], operation: str, *, into: Writes | None = None, fresh: bool = False
+    ) -> Saved:
+        """Write the records as one batch, all or nothing, and say what became of them.
+
+        A record equal to its head is left out. The records become stored ones: they get `_meta`.
+        `fresh` promises that all ids were generated just now. Raises `ConflictError` when other
+        writers kept changing the same ids until the timeout, and what the backend raises.
+        """
+        target = into or self._backend
+        for record in records:
+            self._stamp(record, operation)
+        heads: dict[str, Record] = {}
+        deadline = time.monotonic() + self._timeout
+        while True:
+            add, saved = _number(records, heads)
+            if not add:
+                return saved
+            try:
+                self._write(target, Batch(add, fresh=fresh), deadline)
+                return saved
+            except ConflictError:
+                if time.monotonic() > deadline:
+                    raise
+                fresh = False
+                heads = self._heads(records)
+
+    def _stamp(self, record: Record, operation: str) -> None:
+        meta: dict[str, Any] = {
+            "instant": instant(record["timestamp"]),
+            "revision": 1,
+            "recorded_at": self._clock() // 1000,
+            "operation": operation,
+        }
+        if self._actor is not None:
+            meta["actor"] = self._actor
+        record["_meta"] = meta
+
+    def _heads(self, records: Sequence[Record]) -> dict[str, Record]:
+        ids = tuple({record["pattern_id"] for record in records})
+        return {head["pattern_id"]: head for head in self._backend.scan(Query(ids=ids, limit=None))}
+
+    def _write(self, target: Writes, batch: Batch, deadline: float) -> None:
+        """Write, and try again what passes by itself; a fault that may be one of durability never is."""
+        while True:
+            try:
+                target.write(batch)
+                return
+            except StoreError as fault:
+                if fault.errno not in _TRANSIENT or time.monotonic() > deadline:
+                    raise
+            time.sleep(random.uniform(0.001, 0.02))
+
+
+def _number(records: Sequence[Record], known: Mapping[str, Record]) -> tuple[list[Record], Saved]:
+    """Give each record its revision after `known` heads; leave out those that change nothing."""
+    heads = dict(known)
+    add: list[Record] = []
+    revised = 0
+    for record in records:
+        head = heads.get(record["pattern_id"])
+        if head is None:
+            revision = 1
+        elif same(content(head), content(record)):
+            continue
+        else:
+            revision = head["_meta"]["revision"] + 1
+            revised += 1
+        # A copy: a batch that was refused must not change what the next attempt numbers.
+        numbered = {**record, "_meta": {**record["_meta"], "revision": revision}}
+        heads[record["pattern_id"]] = numbered
+        add.append(numbered)
+    return add, Saved(len(add) - revised, revised, len(records) - len(add))
+
+
+def content(record: Record) -> Record:
+    """Return a record as its user knows it: without what the store added.
+
+    >>> content({"pattern_id": "a", "_meta": {"revision": 2}})
+    {'pattern_id': 'a'}
+    """
+    return {key: value for key, value in record.items() if key != "_meta"}

@@ -1,0 +1,414 @@
+"""`PatternStorage`: validate, stamp, write one batch; ask one query; the same on every backend."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from moai_patterns import backup, lifecycle, spool
+from moai_patterns.backends.base import Backend, Batch, Problem, SingleWriter
+from moai_patterns.backends.opening import open_backend
+from moai_patterns.conditions import Condition, text
+from moai_patterns.errors import PatternError, QueryError, ValidationError
+from moai_patterns.identifiers import new_id
+from moai_patterns.instant import DAY, isoformat
+from moai_patterns.lifecycle import Outcome, Plan, Policy
+from moai_patterns.location import SPOOL, beside, parse_store
+from moai_patterns.maintenance import Upkeep
+from moai_patterns.query import Bound, Order, Query, Record
+from moai_patterns.results import Results
+from moai_patterns.saving import Saved, Saver, content
+from moai_patterns.schema import admit
+
+Durability = Literal["os", "group", "record"]
+BATCH = 1000
+_WITH_SPOOL = ("filesystem", "sqlite")
+_LOG = logging.getLogger("moai_patterns")
+
+
+class _Omitted(int):
+    """A number of days that nobody asked for: shown in `.config`, but no policy by itself."""
+
+
+_RETENTION = _Omitted(90)
+
+
+@dataclass(frozen=True, slots=True)
+class StorageConfig:
+    """How a storage was opened."""
+
+    backend: str
+    base_path: str
+    compression_threshold_days: int = 30
+    retention_days: int = 90
+    index_enabled: bool = True
+
+
+class PatternStorage:
+    """A store of validated records on one backend.
+
+    Parameters:
+        backend: `filesystem`, `sqlite`, `memory`, the name of an entry point in
+            `moai_patterns.backends`, or a backend object.
+        base_path: the root of the tree, or the database, to which `.db` is appended unless it is
+            there. Ignored by `memory`. Default `.moai/patterns`.
+        compression_threshold_days: closed UTC days older than this are compacted. Default 30.
+        retention_days: the default of `delete_old_patterns`. Given explicitly it is also what
+            `maintain` expires by; omitted it is 90 and nothing expires by itself.
+        durability: what `save` waits for: `os` (survives any kill of the process), `group` (one
+            flush to the disk per batch), `record` (each acknowledged save survives a power cut).
+        timeout: seconds to wait for other writers before `BusyError`. Default 30.
+        actor: who saves, kept with each revision.
+        clock: returns nanoseconds since 1970-01-01 UTC. Default `time.time_ns`.
+        maintenance_interval: seconds after which a storage that is still open runs `maintain` in the
+            background, at most once per interval over all processes; None for never. Default 3600.
+
+    Raises `ValueError` for an unknown backend or durability and for days that are no number, and
+    `StoreError` for a path that is no store. Safe to use from several threads and after a fork.
+
+    >>> with PatternStorage("memory") as storage:
+    ...     identity = storage.capture("error_occurrence", {"error_type": "E501", "error_message": "long"})
+    ...     storage.load(identity)["data"]["error_type"]
+    'E501'
+    """
+
+    def __init__(
+        self,
+        backend: str | Backend = "filesystem",
+        base_path: str | os.PathLike[str] = ".moai/patterns",
+        compression_threshold_days: int = 30,
+        retention_days: int = _RETENTION,
+        *,
+        durability: Durability = "os",
+        timeout: float = 30.0,
+        actor: str | None = None,
+        clock: Callable[[], int] = time.time_ns,
+        maintenance_interval: float | None = 3600.0,
+    ) -> None:
+        if durability not in ("os", "group", "record"):
+            raise ValueError(f"durability is os, group or record, not {durability!r}")
+        retained = None if isinstance(retention_days, _Omitted) else retention_days
+        self._policy = Policy(compression_threshold_days, retained)
+        path = os.fspath(base_path)
+        name = backend if isinstance(backend, str) else type(backend).__name__
+        self.config = StorageConfig(name, path, compression_threshold_days, int(retention_days))
+        self._clock = clock
+        self._backend = open_backend(backend, path, durability=durability, timeout=timeout)
+        self._saver = Saver(self._backend, clock=clock, actor=actor, timeout=timeout)
+        self._place = (name, path) if name in _WITH_SPOOL else None
+        self._spool = None if self._place is None else beside(self._place, SPOOL)
+        upkeep_place = None if self._place is None else beside(self._place, ".maintenance")
+        self._upkeep = Upkeep(
+            self._backend, self._policy, clock=clock, place=upkeep_place, interval=maintenance_interval
+        )
+        self._drain()
+
+    @property
+    def backend(self) -> Backend:
+        """The backend underneath."""
+        return self._backend
+
+    # Writing
+
+    def save(self, pattern: Mapping[str, Any]) -> Literal[True]:
+        """Validate a record and store it; a known id with other content becomes its next revision.
+
+        Raises `ValidationError` with every violation, and then nothing was written; `StoreError`
+        when the medium refuses.
+        """
+        self._save([admit(pattern)], "save")
+        return True
+
+    def capture(self, kind: str, data: Mapping[str, Any], context: Mapping[str, Any] | None = None) -> str:
+        """Store `data` as a new record of `kind`, stamped with the time and a time-ordered UUID.
+
+        Returns the id. Raises like `save`.
+        """
+        record = _captured(kind, data, context, self._clock() // 1000)
+        self._save([record], "save", fresh=True)
+        return str(record["pattern_id"])
+
+    def save_batch(self, patterns: Iterable[Mapping[str, Any]], *, operation: str = "save") -> Saved:
+        """Store records as one batch, all or nothing, and return what became of them.
+
+        Raises `ValidationError` that names the position of the first refused record.
+        """
+        admitted = _admit_all(patterns, 0, "nothing is stored")
+        return self._save(admitted, operation) if admitted else Saved()
+
+    def save_many(self, patterns: Iterable[Mapping[str, Any]], *, batch_size: int = BATCH) -> int:
+        """Store a stream of records in batches, each all or nothing, and return how many there were.
+
+        Holds one batch (default 1,000 records) in memory. A refused record raises `ValidationError`
+        that names its position in the stream and says what is stored: every batch before its own.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size is at least 1, not {batch_size}")
+        stream = iter(patterns)
+        stored = 0
+        while batch := list(islice(stream, batch_size)):
+            outcome = f"the first {stored} records of the stream are stored, the others are not"
+            admitted = _admit_all(batch, stored, outcome)
+            try:
+                self._save(admitted, "save")
+            except PatternError as error:
+                error.add_note(f"in the batch from record {stored} on; {outcome}")
+                raise
+            stored += len(batch)
+        return stored
+
+    def session(self) -> Session:
+        """Return a context manager for many saves by one writer, cheaper each than `save`."""
+        return Session(self._saver, self._backend.single_writer(), self._clock)
+
+    def delete(self, which: str | Query) -> int:
+        """Remove a record by id, or all that answer a query, with their history; return how many."""
+        query = Query(ids=(which,), limit=None) if isinstance(which, str) else which
+        if query.revisions != "heads":
+            raise QueryError("a record goes with all its revisions; ask for heads")
+        return self._backend.delete(query)
+
+    def _save(self, records: list[Record], operation: str, *, fresh: bool = False) -> Saved:
+        saved = self._saver.save(records, operation, fresh=fresh)
+        if self._spool is not None and os.path.exists(self._spool):
+            self._drain()
+        self._upkeep.after_save()
+        return saved
+
+    def _drain(self) -> None:
+        """Take in what captures could not store; a fault leaves it where it waits."""
+        if self._place is None:
+            return
+        try:
+            spool.drain(self._place, lambda records: self._backend.write(Batch(records)))
+        except OSError as fault:
+            _LOG.warning("the spool of %s could not be drained: %s", self.config.base_path, fault)
+
+    # Asking
+
+    def load(self, pattern_id: str) -> Record | None:
+        """Return the record of this id as it was saved, or None when there is none."""
+        if not isinstance(pattern_id, str):
+            raise QueryError(f"an id is text, not {type(pattern_id).__name__}")
+        found = self._backend.get(text(pattern_id))
+        return None if found is None else content(found)
+
+    def get_many(self, ids: Iterable[str]) -> list[Record | None]:
+        """Return the records of these ids in their order, None where there is none."""
+        wanted = list(ids)
+        found = {r["pattern_id"]: content(r) for r in self._backend.scan(Query(ids=wanted, limit=None))}
+        return [found.get(identity) for identity in wanted]
+
+    def query(
+        self,
+        pattern_type: str | Sequence[str] | Query | None = None,
+        start_date: Bound = None,
+        end_date: Bound = None,
+        limit: int | None = 100,
+        tags: Sequence[str] | None = None,
+        *,
+        where: Condition | Mapping[str, Any] | None = None,
+        order: Order = "newest",
+        cursor: str | None = None,
+    ) -> Results:
+        """Return the records that answer, newest first; both date bounds are inclusive.
+
+        The parameters are those of `Query`, and a `Query` may stand in the place of them all.
+        Raises `QueryError` for a value without meaning.
+        """
+        question = (
+            pattern_type
+            if isinstance(pattern_type, Query)
+            else Query(
+                pattern_type, start_date, end_date, limit, tags, where=where, order=order, cursor=cursor
+            )
+        )
+        found = list(self._backend.scan(question))
+        more = bool(found) and len(found) == question.limit
+        return Results(map(content, found), question.cursor_after(found[-1]) if more else None)
+
+    def iter(self, query: Query | None = None, **parameters: Any) -> Iterator[Record]:
+        """Yield the records that answer, one by one in constant memory; no limit unless given.
+
+        Takes the parameters of `query`, or a `Query`.
+        """
+        return map(content, self._backend.scan(_unlimited(query, parameters)))
+
+    def count(self, query: Query | None = None, **parameters: Any) -> int:
+        """Return how many records answer; takes what `iter` takes."""
+        return self._backend.count(_unlimited(query, parameters))
+
+    def stats(self) -> dict[str, Any]:
+        """Return counts per kind and day, bytes, oldest and newest timestamp, spool and versions."""
+        days = self._backend.days()
+        kinds: dict[str, int] = {}
+        for counts in days.values():
+            for kind, number in counts.items():
+                kinds[kind] = kinds.get(kind, 0) + number
+        oldest = next(self._backend.scan(Query(limit=1, order="oldest")), None)
+        newest = next(self._backend.scan(Query(limit=1)), None)
+        return {
+            "count": sum(kinds.values()),
+            "kinds": dict(sorted(kinds.items())),
+            "days": {isoformat(day * DAY)[:10]: counts for day, counts in sorted(days.items())},
+            "bytes": self._backend.sizes(),
+            "oldest": oldest and oldest["timestamp"],
+            "newest": newest and newest["timestamp"],
+            "spool": spool.status(self._place) if self._place else {},
+            "versions": self._backend.facts(),
+        }
+
+    # Keeping
+
+    def delete_old_patterns(self, retention_days: int | None = None) -> int:
+        """Remove every record before the UTC midnight `retention_days` days ago; return how many.
+
+        The default is `config.retention_days`. Raises `RetentionError` when the clock is behind the
+        newest record.
+        """
+        days = self.config.retention_days if retention_days is None else retention_days
+        return self.apply(self.plan(policy=Policy(None, days))).expired
+
+    def compress_old_files(self) -> int:
+        """Compact the closed days beyond the threshold; return how many records were moved.
+
+        0 on backends without files. A compaction that runs already is waited for.
+        """
+        return self.apply(self.plan(policy=Policy(self._policy.compress_after_days))).compacted
+
+    def plan(self, now: int | None = None, *, policy: Policy | None = None) -> Plan:
+        """Return what would be compacted and expired at `now` (UTC microseconds; default the clock)."""
+        moment = self._clock() // 1000 if now is None else now
+        return lifecycle.plan(self._backend, policy or self._policy, moment)
+
+    def apply(
+        self,
+        plan: Plan,
+        *,
+        archive: PatternStorage | None = None,
+        on_day: Callable[[int], None] = lambda day: None,
+    ) -> Outcome:
+        """Do what a plan says; what expires is first copied to `archive` and compared there."""
+        target = None if archive is None else archive._backend
+        return lifecycle.apply(self._backend, plan, archive=target, on_day=on_day)
+
+    def maintain(self) -> Outcome | None:
+        """Plan and apply this storage's policy; None when another process is at it."""
+        return self._upkeep.run()
+
+    def copy_to(
+        self,
+        other: PatternStorage,
+        query: Query | None = None,
+        *,
+        on_batch: Callable[[int], None] = lambda records: None,
+    ) -> int:
+        """Copy records with their history into another storage; return how many were new to it.
+
+        Can be repeated after an interruption. An id that is there with other content gets a further
+        revision. `on_batch` hears how many records each step has read.
+        """
+        return backup.copy(self._backend, other._backend, query, on_batch)
+
+    def check(self, *, read_data: bool = False) -> list[Problem]:
+        """Look for damage without changing anything; empty when all is well.
+
+        `read_data` reads every stored byte, otherwise sizes, counts and indexes are compared.
+        """
+        return self._backend.check(read_data=read_data)
+
+    def close(self) -> None:
+        """Release files, locks and connections; a second call does nothing."""
+        self._upkeep.close()
+        self._backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Session:
+    """Many saves by one writer: `with storage.session() as session: session.save(...)`.
+
+    Each save is validated, acknowledged and visible by itself, as with `PatternStorage.save` at the
+    level `os`; ending the session makes all of it as durable as the storage's level asks for.
+    """
+
+    def __init__(self, saver: Saver, writer: SingleWriter, clock: Callable[[], int]) -> None:
+        self._saver = saver
+        self._writer = writer
+        self._clock = clock
+
+    def save(self, pattern: Mapping[str, Any]) -> Literal[True]:
+        """Validate a record and store it. Raises like `PatternStorage.save`."""
+        self._saver.save([admit(pattern)], "save", into=self._writer)
+        return True
+
+    def capture(self, kind: str, data: Mapping[str, Any], context: Mapping[str, Any] | None = None) -> str:
+        """Store `data` as a new record of `kind` and return its id."""
+        record = _captured(kind, data, context, self._clock() // 1000)
+        self._saver.save([record], "save", into=self._writer, fresh=True)
+        return str(record["pattern_id"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.close()
+
+
+def open_store(store: str, **options: Any) -> PatternStorage:
+    """Return the storage that `file:PATH`, `sqlite:PATH` or `memory:` names.
+
+    `options` are the keyword parameters of `PatternStorage`. Raises `StoreError` for another form.
+
+    >>> open_store("memory:").config.backend
+    'memory'
+    """
+    backend, base_path = parse_store(store)
+    return PatternStorage(backend, base_path, **options)
+
+
+def _captured(kind: str, data: Mapping[str, Any], context: Mapping[str, Any] | None, now: int) -> Record:
+    """A validated record of `data`, stamped with a new id and the time in microseconds."""
+    pattern: dict[str, Any] = {
+        "pattern_id": new_id(now),
+        "pattern_type": kind,
+        "timestamp": isoformat(now),
+        "data": data,
+    }
+    if context is not None:
+        pattern["context"] = context
+    return admit(pattern)
+
+
+def _admit_all(patterns: Iterable[Mapping[str, Any]], first: int, outcome: str) -> list[Record]:
+    """Validate records; the refusal of one names its position and what is stored."""
+    admitted = []
+    for position, pattern in enumerate(patterns, start=first):
+        try:
+            admitted.append(admit(pattern))
+        except ValidationError as error:
+            raise ValidationError(f"record {position}: {error}; {outcome}", error.violations) from None
+    return admitted
+
+
+def _unlimited(query: Query | None, parameters: dict[str, Any]) -> Query:
+    if query is not None and parameters:
+        raise QueryError("give a Query or its parameters, not both")
+    try:
+        return query or Query(**{"limit": None, **parameters})
+    except TypeError as error:
+        raise QueryError(str(error).replace("Query.__init__() ", "")) from None
