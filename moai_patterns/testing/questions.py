@@ -1,0 +1,123 @@
+"""Random queries over the dense pools, and the answer by definition."""
+
+from __future__ import annotations
+
+import base64
+import json
+import operator
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from moai_patterns.conditions import Condition, field
+from moai_patterns.instant import FIRST, LAST
+from moai_patterns.query import Bound, Order, Query, Record
+from moai_patterns.testing.pools import (
+    IDS,
+    KINDS,
+    MOMENTS,
+    NUMBERS,
+    SPELLINGS,
+    TAGS,
+    WORDS,
+    Choose,
+    spelling,
+)
+
+ORDERS: tuple[Order, ...] = ("newest", "oldest", "arrival")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ZONED = SPELLINGS[:-1]
+_RELATIONS: dict[str, Callable[[Any, Any], Condition]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_NUMERIC = tuple(value for value in NUMBERS if value is not None and not isinstance(value, bool))
+_ODD: tuple[Any, ...] = ([], ["a"], {}, {"x": 1}, {"x": 1, "list": [1, "a"]}, *WORDS, *NUMBERS)
+# What is asked about with the values that it has: a random pair of path and value hardly ever matches.
+_ASKED: tuple[tuple[tuple[str, ...], tuple[Any, ...]], ...] = (
+    *(((("data.n",), NUMBERS),) * 4),
+    *(((("data.word",), WORDS),) * 3),
+    *((("data.deep.x",), NUMBERS), (("data.deep.list.0",), NUMBERS), (("data.deep.list.1",), WORDS)),
+    *((("data", "a.b"), NUMBERS), (("context.agent",), WORDS), (("context.tags.0",), TAGS)),
+    *((("data.a.b",), NUMBERS), (("data.n.x",), NUMBERS), (("data.missing",), WORDS)),
+    *((("data.deep",), _ODD), (("context.tags",), _ODD), (("data.n",), _ODD), (("data.word",), NUMBERS)),
+)
+
+
+def question(choose: Choose) -> Query:
+    """Return a query out of the dense pools: up to three filters, for more leave hardly any answer."""
+    order = choose(ORDERS)
+    filters: dict[str, Callable[[], Any]] = {
+        "where": lambda: _where(choose, 3),
+        "pattern_type": lambda: choose((*KINDS, KINDS[:2], KINDS[1:], ("none",), (KINDS[0],) * 2, ())),
+        "start_date": lambda: _bound(choose),
+        "end_date": lambda: _bound(choose),
+        "tags": lambda: choose((*((tag,) for tag in TAGS), TAGS, TAGS[:3], ("a", "a"), ("b", "none"), ())),
+        "ids": lambda: choose((IDS[:3], IDS, *((each,) for each in IDS), (IDS[0],) * 2, ("none",), ())),
+        "cursor": lambda: _cursor(choose, order),
+    }
+    asked = {
+        name: filters[name]()
+        for name in {choose(("where", *filters)): None for _ in range(choose((1, 2, 0, 3)))}
+    }
+    limit = choose((None, None, None, 100, 1, 2, 3, 0, 10**6))
+    return Query(limit=limit, order=order, revisions=choose(("heads", "heads", "all")), **asked)
+
+
+def _bound(choose: Choose) -> Bound:
+    form = choose(("int", "int", "text", "text", "datetime", "date", "wide"))
+    moment = choose(MOMENTS)
+    if form == "int":
+        return moment + choose((0, 0, 1, -1))
+    if form == "text":
+        return spelling(moment, *choose(_ZONED))
+    if form == "datetime":
+        return _EPOCH + timedelta(microseconds=moment)
+    if form == "date":
+        return date(2025, 11, choose((29, 28, 30)))
+    return choose((FIRST, LAST, -(10**30), 10**30, 0))
+
+
+def _cursor(choose: Choose, order: Order) -> str | None:
+    # Arrival numbers differ between backends, so those cursors come from a backend's own answers.
+    if order == "arrival":
+        return None
+    key = [order, choose(MOMENTS) + choose((0, 0, 1)), choose((*IDS, "")), choose((1, 2, 0))]
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
+
+
+def _where(choose: Choose, depth: int) -> Condition:
+    form = choose(("one", "one", "not", "and", "or")) if depth else "one"
+    if form == "not":
+        return ~_where(choose, depth - 1)
+    if form == "and":
+        return _where(choose, depth - 1) & _where(choose, depth - 1)
+    if form == "or":
+        return _where(choose, depth - 1) | _where(choose, depth - 1)
+    return _comparison(choose)
+
+
+def _comparison(choose: Choose) -> Condition:
+    path, values = choose(_ASKED)
+    here = field(*path)
+    relation = choose(("==", "==", *_RELATIONS, "in", "exists", "null"))
+    if relation == "exists":
+        return here.exists()
+    if relation == "null":
+        return here.is_null()
+    if relation == "in":
+        return here.in_([choose(values) for _ in range(choose((1, 2, 0)))])
+    if relation not in ("==", "!="):
+        values = WORDS if values in (WORDS, TAGS) else _NUMERIC
+    return _RELATIONS[relation](here, choose(values))
+
+
+def answer(records: Iterable[Record], query: Query) -> list[Record]:
+    """Return the answer by definition: match everything, sort, go on after the cursor, cut."""
+    fitting = sorted(filter(query.matches, records), key=query.key, reverse=query.order == "newest")
+    rest = [record for record in fitting if not query.passed(query.key(record))]
+    return rest if query.limit is None else rest[: query.limit]
