@@ -1,0 +1,21 @@
+"""`capture`: store one new record, stamped with an id and the time."""
+
+from __future__ import annotations
+
+import click
+
+from moai_patterns import jsonlines
+from moai_patterns.cli.options import opened, takes_store
+
+
+@click.command("capture")
+@click.argument("kind")
+@click.argument("data")
+@click.option("--context", metavar="JSON", help="The context, as a JSON object.")
+@takes_store
+def command(kind: str, data: str, context: str | None, store: str) -> None:
+    """Store DATA, a JSON object, as a new record of KIND and print its id."""
+    payload = jsonlines.parse(data, "DATA")
+    surroundings = None if context is None else jsonlines.parse(context, "--context")
+    with opened(store) as storage:
+        click.echo(storage.capture(kind, payload, surroundings))

@@ -1,0 +1,28 @@
+"""`compact`: bring closed days into their dense form."""
+
+from __future__ import annotations
+
+import click
+
+from moai_patterns.cli import lifecycle_output, output
+from moai_patterns.cli.options import opened, takes_store
+from moai_patterns.lifecycle import Policy
+
+
+@click.command("compact")
+@click.option(
+    "--older-than", "days", type=click.IntRange(min=0), default=30, show_default=True, metavar="DAYS"
+)
+@click.option("--dry-run", is_flag=True, help="Only print the plan.")
+@takes_store
+def command(days: int, dry_run: bool, store: str) -> None:
+    """Compact the closed UTC days older than DAYS. Can be interrupted and run again."""
+    with opened(store) as storage:
+        plan = storage.plan(policy=Policy(days))
+        if dry_run:
+            lifecycle_output.show(plan)
+            return
+        with output.progress() as progress:
+            task = progress.add_task("compacting days", total=len(plan.compact))
+            outcome = storage.apply(plan, on_day=lambda day: progress.advance(task))
+    click.echo(f"{outcome.compacted} records compacted")

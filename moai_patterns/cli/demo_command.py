@@ -1,0 +1,97 @@
+"""`demo`: two sessions captured, stored in both backends, queried, compacted and checked."""
+
+from __future__ import annotations
+
+import os
+import string
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+
+import click
+
+from moai_patterns.cli import output
+from moai_patterns.cli.import_command import redaction_key, show
+from moai_patterns.collect.importing import import_paths
+from moai_patterns.conditions import field
+from moai_patterns.lifecycle import Policy
+from moai_patterns.storage import PatternStorage, open_store
+
+_RECORDED = 1_768_212_000  # 2026-01-12T10:00Z
+# A made-up credential in the form of a real one, put together here so that no file holds it.
+_TOKEN = "ghp_" + (string.ascii_letters + string.digits)[5:41]
+
+
+@click.command("demo")
+@click.argument("paths", nargs=-1, type=click.Path(exists=True))
+@click.option("--out", metavar="DIRECTORY", help="Where the stores go; default a new temporary directory.")
+def command(paths: tuple[str, ...], out: str | None) -> int:
+    """Show what the store does, on two bundled sessions and on your own transcripts at PATHS."""
+    place = Path(out or tempfile.mkdtemp(prefix="moai-patterns-demo-"))
+    place.mkdir(parents=True, exist_ok=True)
+    sources: list[str | Path] = [*_bundled(place), *paths]
+    stores = {name: f"{scheme}:{place / name}" for name, scheme in (("tree", "file"), ("table", "sqlite"))}
+    key = redaction_key(stores["tree"])  # one key for both, so that equal secrets stay equal
+    answers, findings = [], 0
+    for name, store in stores.items():
+        _headline(f"{name}: capture {len(sources)} recordings into {store}")
+        with open_store(store, maintenance_interval=None) as storage:
+            show(import_paths(sources, storage, key=key))
+            output.table(("kind", "records"), storage.stats()["kinds"].items())
+            if name == "tree":
+                _questions(storage)
+            _compact(storage)
+            problems = storage.check(read_data=True)
+            click.echo(f"check: {len(problems)} findings")
+            findings += len(problems)
+            answers.append(list(storage.iter()))
+    _headline("Both stores, asked for everything")
+    same = answers[0] == answers[1]
+    click.echo(f"{len(answers[0])} records from the tree, {'equal' if same else 'NOT EQUAL'} to the table's")
+    _headline("Go on")
+    click.echo(f"moai-patterns stats --store {stores['tree']}")
+    click.echo(f"moai-patterns query --kind error_occurrence --json --store {stores['table']}")
+    click.echo("moai-patterns hook install --dry-run")
+    return 0 if same and not findings else 1
+
+
+def _bundled(place: Path) -> list[Path]:
+    """Write the two sessions of the package where an importer can read them."""
+    recordings = place / "recordings"
+    recordings.mkdir(exist_ok=True)
+    written = []
+    for resource in files("moai_patterns.cli").joinpath("demo_sessions").iterdir():
+        target = recordings / resource.name
+        text = resource.read_text(encoding="utf-8").replace("@TOKEN@", _TOKEN)
+        target.write_text(text, encoding="utf-8")
+        os.utime(target, (_RECORDED, _RECORDED))  # hook payloads have no time of their own
+        written.append(target)
+    return sorted(written)
+
+
+def _questions(storage: PatternStorage) -> None:
+    click.echo("the newest five:")
+    output.records(storage.query(limit=5), as_json=False)
+    click.echo("what went wrong:")
+    output.records(storage.query("error_occurrence"), as_json=False)
+    click.echo("what the user corrected:")
+    output.records(storage.query("user_correction"), as_json=False)
+    click.echo('where data.tool_name == "Bash" and data.duration_ms >= 10:')
+    slow = (field("data.tool_name") == "Bash") & (field("data.duration_ms") >= 10)
+    output.records(storage.query("tool_use", where=slow), as_json=False)
+    held = sum("[REDACTED:" in str(record) for record in storage.iter())
+    leaked = sum(_TOKEN in str(record) for record in storage.iter())
+    click.echo(f"credentials: redacted in {held} records, left in {leaked}")
+
+
+def _compact(storage: PatternStorage) -> None:
+    before = sum(storage.stats()["bytes"].values())
+    moved = storage.apply(storage.plan(policy=Policy(0))).compacted
+    after = sum(storage.stats()["bytes"].values())
+    if moved:
+        click.echo(f"compact: {moved} records, {before:,} bytes before, {after:,} after")
+
+
+def _headline(text: str) -> None:
+    click.echo()
+    click.secho(text, bold=True)

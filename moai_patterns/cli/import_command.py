@@ -1,0 +1,87 @@
+"""`import`: bring in what was recorded elsewhere."""
+
+from __future__ import annotations
+
+import os
+from typing import BinaryIO
+
+import click
+
+from moai_patterns import jsonlines
+from moai_patterns.cli import output
+from moai_patterns.cli.options import opened, takes_json, takes_store
+from moai_patterns.collect.importing import Summary, import_paths
+from moai_patterns.collect.redact import enabled, load_key
+from moai_patterns.location import beside, parse_store
+
+
+@click.group("import")
+def command() -> None:
+    """Import transcripts, logged hook payloads, or exported records."""
+
+
+@command.command("claude-code")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True))
+@takes_store
+@takes_json
+def claude_code(paths: tuple[str, ...], store: str, as_json: bool) -> None:
+    """Import Claude Code transcripts and logged arrays of hook payloads; a second time adds nothing.
+
+    Directories are read recursively. Lines that cannot be read are named, the rest goes in.
+    """
+    with opened(store, durability="group") as storage, output.progress() as progress:
+        task = progress.add_task("importing", total=None)
+        summary = import_paths(
+            paths,
+            storage,
+            key=redaction_key(store),
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    if as_json:
+        output.line(_plain(summary))
+    else:
+        show(summary)
+
+
+@command.command("jsonl")
+@click.argument("source", type=click.File("rb"), default="-")
+@takes_store
+def jsonl(source: BinaryIO, store: str) -> None:
+    """Import records as `export` writes them, one JSON object a line; a second time adds nothing."""
+    with opened(store, durability="group") as storage:
+        stored = storage.save_many(jsonlines.read(source, source.name))
+    click.echo(f"{stored} imported")
+
+
+def redaction_key(store: str) -> bytes | None:
+    """Return the key of a store's placeholders, None when redaction is switched off."""
+    if not enabled(os.environ):
+        return None
+    location = parse_store(store)
+    return os.urandom(32) if location[0] == "memory" else load_key(beside(location, ".key"))
+
+
+def show(summary: Summary) -> None:
+    """Print what went in and what did not."""
+    for skipped in summary.skipped:
+        click.echo(f"skipped {skipped.file}, line {skipped.line}: {skipped.reason}", err=True)
+    for ignored in summary.ignored:
+        click.echo(f"ignored {ignored}: neither a transcript nor logged payloads", err=True)
+    click.echo(
+        f"{summary.files} files, {summary.lines} transcript lines, {summary.payloads} hook payloads: "
+        f"{summary.added} records added, {summary.revised} revised, {summary.unchanged} known, "
+        f"{len(summary.skipped)} lines skipped"
+    )
+
+
+def _plain(summary: Summary) -> dict[str, object]:
+    return {
+        "files": summary.files,
+        "lines": summary.lines,
+        "payloads": summary.payloads,
+        "added": summary.added,
+        "revised": summary.revised,
+        "unchanged": summary.unchanged,
+        "skipped": [{"file": s.file, "line": s.line, "reason": s.reason} for s in summary.skipped],
+        "ignored": [str(path) for path in summary.ignored],
+    }

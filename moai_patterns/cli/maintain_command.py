@@ -1,0 +1,31 @@
+"""`maintain`: what a timer runs."""
+
+from __future__ import annotations
+
+import click
+
+from moai_patterns.cli.options import takes_store
+from moai_patterns.storage import open_store
+
+
+@click.command("maintain")
+@click.option("--compact-after", type=click.IntRange(min=0), default=30, show_default=True, metavar="DAYS")
+@click.option(
+    "--retain",
+    type=click.IntRange(min=0),
+    default=None,
+    metavar="DAYS",
+    help="Let older records expire; without this option nothing does.",
+)
+@takes_store
+def command(compact_after: int, retain: int | None, store: str) -> None:
+    """Compact and, when told, expire, one process at a time. For cron or a systemd timer."""
+    days = {} if retain is None else {"retention_days": retain}
+    with open_store(
+        store, compression_threshold_days=compact_after, maintenance_interval=None, **days
+    ) as storage:
+        outcome = storage.maintain()
+    if outcome is None:
+        click.echo("another process is at it")
+    else:
+        click.echo(f"{outcome.compacted} records compacted, {outcome.expired} removed")

@@ -1,0 +1,74 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+
+from moai_patterns.cli.comparison import comparison
+from moai_patterns.conditions import Every
+from moai_patterns.location import default_store
+from moai_patterns.query import Query
+from moai_patterns.storage import PatternStorage, open_store
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def takes_store(command: F) -> F:
+    """Add `--store` behind the command; the call gets the store's name as `store`."""
+
+    def chosen(ctx: click.Context, _: click.Parameter, value: str | None) -> str:
+        return str(value or ctx.find_root().obj or default_store())
+
+    option = click.option(
+        "--store", metavar="STORE", callback=chosen, help="file:PATH or sqlite:PATH.", expose_value=True
+    )
+    return option(command)
+
+
+def takes_json(command: F) -> F:
+    """Add `--json`: JSON Lines instead of a table."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON Lines.")(command)
+
+
+def takes_query(command: F) -> F:
+    """Add the options of a question; the call gets a `Query` as `question`."""
+    options = (
+        click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Only this kind; repeatable."),
+        click.option("--since", metavar="TIME", help="Not before this timestamp or date (inclusive)."),
+        click.option("--until", metavar="TIME", help="Not after this timestamp or date (inclusive)."),
+        click.option("--tag", "tags", multiple=True, metavar="TAG", help="Any of these tags; repeatable."),
+        click.option(
+            "--where",
+            "conditions",
+            multiple=True,
+            metavar="CONDITION",
+            help="Like 'data.duration_ms >= 1000' or 'context.git_branch == \"main\"'; all must hold.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def question(
+    kinds: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    tags: tuple[str, ...],
+    conditions: tuple[str, ...],
+    **more: Any,
+) -> Query:
+    """Return the `Query` that the options of `takes_query` describe."""
+    where = Every(tuple(comparison(text) for text in conditions)) if conditions else None
+    return Query(kinds or None, since, until, more.pop("limit", None), tags or None, where=where, **more)
+
+
+@contextmanager
+def opened(store: str, **options: Any) -> Iterator[PatternStorage]:
+    """Open a store for one command; it is closed at the end, and no maintenance starts by itself."""
+    with open_store(store, maintenance_interval=None, **options) as storage:
+        yield storage

@@ -1,0 +1,36 @@
+"""`retain`: let old records expire."""
+
+from __future__ import annotations
+
+import click
+
+from moai_patterns.cli import lifecycle_output
+from moai_patterns.cli.options import opened, takes_store
+from moai_patterns.lifecycle import Policy
+from moai_patterns.storage import open_store
+
+
+@click.command("retain")
+@click.option(
+    "--days",
+    type=click.IntRange(min=0),
+    default=90,
+    show_default=True,
+    help="What lies before the UTC midnight this many days ago expires.",
+)
+@click.option("--archive", metavar="STORE", help="Move there instead: copied, compared, then removed.")
+@click.option("--dry-run", is_flag=True, help="Only print the plan.")
+@takes_store
+def command(days: int, archive: str | None, dry_run: bool, store: str) -> None:
+    """Remove the records older than DAYS and give the disk back."""
+    with opened(store) as storage:
+        plan = storage.plan(policy=Policy(None, days))
+        if dry_run:
+            lifecycle_output.show(plan)
+            return
+        if archive is None:
+            outcome = storage.apply(plan)
+        else:
+            with open_store(archive, maintenance_interval=None, durability="group") as target:
+                outcome = storage.apply(plan, archive=target)
+    click.echo(f"{outcome.expired} records {'removed' if archive is None else 'archived'}")
