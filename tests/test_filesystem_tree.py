@@ -16,7 +16,7 @@ import pytest
 
 from moai_patterns.backends.base import Batch, Removal
 from moai_patterns.backends.filesystem.backend import FilesystemBackend
-from moai_patterns.backends.filesystem.names import digest, hot_name, parse_hot
+from moai_patterns.backends.filesystem.names import hot_path, parse_hot
 from moai_patterns.instant import DAY, SECOND
 from moai_patterns.query import Query
 from moai_patterns.testing.pools import MIDNIGHT, stored
@@ -47,8 +47,8 @@ def test_kinds_called_like_short_names_keep_their_name(store: FilesystemBackend)
     kinds = ("task", "task_completion", "error", "agent_usage", "agent", "~task", "a_b", "a b/..", "")
     for number, kind in enumerate(kinds):
         store.write(Batch([stored(f"r{number}", MIDNIGHT, pattern_type=kind)]))
-        parsed = parse_hot(hot_name(kind, MIDNIGHT + 3 * SECOND, "an_id", 2))
-        assert parsed == (kind, 3, digest("an_id"), 2)
+        name = hot_path(kind, MIDNIGHT + 3 * SECOND, "an_id", 255).rpartition("/")[2]
+        assert parse_hot(name) == (kind, 3, 255)
     for _ in range(2):
         assert store.days() == {TODAY: dict.fromkeys(kinds, 1)}
         for number, kind in enumerate(kinds):

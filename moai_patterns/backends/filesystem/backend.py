@@ -29,7 +29,7 @@ from moai_patterns.query import Query, Record
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from moai_patterns.backends.filesystem.hotlog import Change
+    from moai_patterns.backends.filesystem.hotlog import Found
 
 _CHUNK = 20_000  # records sorted at once when a scan in order of arrival has no limit
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -83,6 +83,7 @@ class FilesystemBackend(BackendBase):
             yield from query.select(self._by_ids(query))
             return
         with self._pinned() as snapshot:
+            snapshot.must_be_whole()
             if query.order == "arrival":
                 yield from self._in_order_of_arrival(snapshot, query)
             else:
@@ -107,6 +108,7 @@ class FilesystemBackend(BackendBase):
         if not counting.is_countable(query):
             return sum(1 for _ in self.scan(query))
         with self._pinned() as snapshot:
+            snapshot.must_be_whole()
             total = sum(sum(kinds.values()) for kinds in counting.days(snapshot, query).values())
         return total if query.limit is None else min(total, query.limit)
 
@@ -124,11 +126,13 @@ class FilesystemBackend(BackendBase):
     def days(self) -> dict[int, dict[str, int]]:
         """Return the number of heads per UTC day (days since 1970-01-01) and kind."""
         with self._pinned() as snapshot:
+            snapshot.must_be_whole()
             return counting.days(snapshot, Query(limit=None))
 
     def uncompacted_days(self) -> Sequence[int]:
         """Return the UTC days that have anything outside their segments."""
         with self._pinned() as snapshot:
+            snapshot.must_be_whole()
             folding = Folding(snapshot, ())
             days = set(folding.rewritten)
             for day in snapshot.days():
@@ -203,7 +207,7 @@ class FilesystemBackend(BackendBase):
         lookup.refresh()
         return Snapshot(self._tree, lookup.journals.living(lookup.cold.manifest.dead), lookup.cold)
 
-    def _changes(self, hashed: int) -> list[Change]:
+    def _changes(self, hashed: int) -> list[Found]:
         """Return what is loose of the ids with this hash, the newest arrival first."""
         return self._writer.changes(hashed)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -23,6 +25,9 @@ from moai_patterns.backends.filesystem.sweeping import left_over
 from moai_patterns.backends.filesystem.tree import Tree
 from moai_patterns.instant import DAY
 from moai_patterns.query import Record
+
+if TYPE_CHECKING:
+    from moai_patterns.backends.filesystem.hotlog import HotLog
 
 
 def check(path: str, *, read_data: bool) -> list[Problem]:
@@ -66,7 +71,7 @@ def _hot(tree: Tree, *, read_data: bool) -> Iterator[Problem]:
                     yield Problem(entry.path, sentence, 1)
 
 
-def _wrong(path: str, day: int, parsed: tuple[str, int, int, int]) -> str:
+def _wrong(path: str, day: int, parsed: tuple[str, int, int]) -> str:
     """Say what is wrong with a hot file; nothing when it fits its name."""
     try:
         record = open_file(fileops.read(path), orjson.loads)
@@ -80,7 +85,7 @@ def _wrong(path: str, day: int, parsed: tuple[str, int, int, int]) -> str:
         return f"it cannot be read: {error.strerror}"
     meta = record["_meta"]
     second = (meta["instant"] - day * DAY) // 1_000_000
-    if (record["pattern_type"], second, digest(record["pattern_id"]), meta["revision"]) != parsed:
+    if (record["pattern_type"], second, digest(record["pattern_id"])) != parsed or meta["revision"] != 1:
         return "its content does not fit its name"
     return ""
 
@@ -105,6 +110,8 @@ def _journals(tree: Tree, *, read_data: bool) -> Iterator[Problem]:
                     if not _is_record(record) or digest(record["pattern_id"]) != found.hashes[position]:
                         place = f"{path}, byte {found.offsets[position]}"
                         yield Problem(place, "this is no stored record", 1)
+            if found.damage:
+                yield Problem(path, found.damage)
         except FileNotFoundError:
             continue
         except JournalDamageError as damage:
@@ -120,16 +127,40 @@ def _log(tree: Tree) -> Iterator[Problem]:
         return
     try:
         for hashed, _, _, place in changes(tree):
-            if all(place != known for _, _, known in log.find(hashed)) and _is_there(tree, place):
+            if all(place != known for _, _, known, _ in log.find(hashed)) and tree.holds(place):
                 sentence = f"the change log does not know {place}; remove the directory to have it renewed"
                 yield Problem(tree.index, sentence)
+        suspects = list(_missing(tree, log))
+        now = tree.current_log() if suspects else None  # a compaction may have moved them meanwhile
+        lost = Counter(place for _, place in _missing(tree, now, suspects)) if now else {}
+        for path, records in lost.items():
+            yield Problem(path, "it was stored and is missing", records)
     except StaleLogError as damage:
         yield Problem(tree.index, f"{damage}; the change log is made anew from the tree when it is used", 0)
 
 
-def _is_there(tree: Tree, place: str) -> bool:
-    name, colon, _ = place.partition(":")
-    return os.path.exists(os.path.join(tree.journals, name) if colon else tree.path(place))
+def _missing(
+    tree: Tree, log: HotLog, among: Collection[tuple[int, str]] | None = None
+) -> Iterator[tuple[int, str]]:
+    """Yield hash and path of what the log knows as stored and neither its place nor a segment holds."""
+    content = manifest.load(tree)
+    cold = Cold(tree, content)
+    ended: dict[int, int] = {}
+    absent: list[tuple[int, int, int, str]] = []
+    for hashed, seq, revision, place in log.changes(settled=True):
+        name, colon, span = place.partition(":")
+        if span == "-":
+            ended[hashed] = seq
+        elif name not in content.dead and not tree.holds(place):
+            path = os.path.join(tree.journals, name) if colon else tree.path(name)
+            if among is None or (hashed, path) in among:
+                absent.append((hashed, seq, revision, path))
+    for hashed, seq, revision, path in absent:
+        moved = any(same == revision and tree.holds(place) for _, same, place, _ in log.find(hashed))
+        is_cold = any(segment.may_hold(hashed) for part in PARTS for _, segment in cold.segments(part))
+        if seq > ended.get(hashed, -1) and not moved and not is_cold:
+            yield hashed, path
+    cold.close()
 
 
 def _temporary(tree: Tree, now: float) -> Iterator[Problem]:

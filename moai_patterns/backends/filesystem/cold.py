@@ -41,6 +41,8 @@ class Cold:
 
     def may_hold(self, identity: str, hashed: int) -> bool:
         """Tell by manifest and side indexes alone whether an id may be in any segment."""
+        if not (self.manifest.heads or self.manifest.history):
+            return self.manifest.lost
         for part in PARTS:
             for day, facts in self._ranges(part).around(identity):
                 if self._open(part, day, facts).may_hold(hashed):

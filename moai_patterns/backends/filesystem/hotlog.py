@@ -4,8 +4,9 @@ r"""The change log: arrival order, and where a record lies that no segment holds
 hash table whose buckets point to the newest line, each line to the one before it in its bucket. Four
 times as many buckets come by copying the table behind itself, so old chains are shared and no save
 ever rewrites what is there. Both files are a cache of the tree: lines are written *before* the
-rename that commits what they announce, so a kill leaves at most lines without an object, and whoever
-follows a line verifies what it finds.
+rename that commits what they announce, and one word of the table says up to where all of them are
+settled, as it is after that rename. So what a kill left announced is told from what was there and is
+missing: the next writer settles the former or takes it back, the latter is damage.
 
 A line is `<previous+1> <hash16> <crc32> <seq> <revision> <place>\\n`, the checksum being that of the
 others joined by blanks; a place is the path of a hot file, `<journal>:<offset>:<length>` of a line in
@@ -32,10 +33,15 @@ if TYPE_CHECKING:
 
     # seq, revision, place
     Change = tuple[int, int, str]
+    # ... and whether it is settled
+    Found = tuple[int, int, str, bool]
 
-_MAGIC = 0x32_47_4F_4C_49_41_4F_4D  # "MOAILOG2"
-_HEADER = 8  # words: magic, number of the log, buckets, last seq, log bytes, lines, boot, check
+_MAGIC = 0x33_47_4F_4C_49_41_4F_4D  # "MOAILOG3"
+# Words: magic, number of the log, buckets, last seq, log bytes, lines, boot, check of these; settled bytes.
+_HEADER = 9
 _NUMBER, _BUCKETS, _SEQ, _BYTES, _LINES, _BOOT = range(1, 7)
+_SETTLED = 8
+_SUMMED = 64  # bytes of the header that its check covers, and the check
 _FIRST_BUCKETS = 1024
 _GROWTH = 4
 _SPARSE = 2  # buckets per line, at least: each line in a chain costs a read, a bucket eight bytes
@@ -61,6 +67,7 @@ class HotLog:
     def __init__(self, directory: str, table: str = "heads") -> None:
         self._path = os.path.join(directory, table)
         self._heads = self._log = -1
+        self._sound = b""
         try:
             self._heads, self._writable = _open(self._path)
             facts = os.fstat(self._heads)
@@ -99,7 +106,7 @@ class HotLog:
         """How many changes the log holds."""
         return int(self._words[_LINES])
 
-    def find(self, hashed: int) -> list[Change]:
+    def find(self, hashed: int) -> list[Found]:
         """Return the changes of the ids with this hash, the newest arrival first."""
         # Read once: another process may multiply the buckets meanwhile.
         buckets = self._words[_BUCKETS]
@@ -107,14 +114,17 @@ class HotLog:
             self._map_again(buckets)
         if not buckets or buckets & (buckets - 1):
             raise StaleLogError("the number of buckets is none")
+        position = _position(self._words[_HEADER + (hashed & (buckets - 1))])
+        if not position:
+            return []
         found = []
         wanted = b"%016x" % hashed
-        position = _position(self._words[_HEADER + (hashed & (buckets - 1))])
+        settled = _position(self._words[_SETTLED])
         while position:
             line = self._line(position - 1)
             if line[13:29] == wanted:
                 seq, revision, place = line[39:].split(b" ", 2)
-                found.append((int(seq), int(revision), place.decode()))
+                found.append((int(seq), int(revision), place.decode(), position <= settled))
             previous = int(line[:12])
             if previous >= position:
                 raise StaleLogError("a line points behind itself")
@@ -123,7 +133,7 @@ class HotLog:
         return found
 
     def append(self, hashes: Sequence[int], changes: Sequence[Change]) -> None:
-        """Announce changes; the object of each is committed only afterwards."""
+        """Announce the changes of one batch; it is committed only afterwards, and then `settle` says so."""
         header = self._header()
         if header is None:
             raise StaleLogError("the header of the table is damaged")
@@ -155,14 +165,43 @@ class HotLog:
         for bucket, position in latest.items():
             words[bucket] = _checked(position)
 
-    def changes(self) -> Iterator[tuple[int, int, int, str]]:
-        """Yield (hash, seq, revision, place) of all changes in the order of their lines."""
-        end = self._words[_BYTES]
-        position, rest = 0, b""
+    def settle(self) -> None:
+        """Say that what was announced last is committed."""
+        self._words[_SETTLED] = _checked(self._words[_BYTES])
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that was announced is known to be committed; under the lock of the tree."""
+        return bool(self._words[_SETTLED] & _POSITION == self._words[_BYTES])
+
+    def announced(self) -> list[Change]:
+        """Return what was announced last and is not settled: one batch, of a writer that is no more."""
+        start = _position(self._words[_SETTLED])
+        return [(seq, revision, place) for _, seq, revision, place in self.changes(start)]
+
+    def take_back(self) -> None:
+        """Forget what is not settled; nothing of it was committed."""
+        header = self._header()
+        if header is None:
+            raise StaleLogError("the header of the table is damaged")
+        start, end = _position(self._words[_SETTLED]), header[_BYTES]
+        lines = [_sound(line) for line in self._read(start, end).splitlines()]
+        for line in reversed(lines):
+            bucket = _HEADER + (int(line[13:29], 16) & (header[_BUCKETS] - 1))
+            self._words[bucket] = _checked(int(line[:12]))
+        header[_BYTES] = start
+        header[_LINES] -= len(lines)
+        self._put(header)
+
+    def changes(self, start: int = 0, *, settled: bool = False) -> Iterator[tuple[int, int, int, str]]:
+        """Yield (hash, seq, revision, place) of all changes in the order of their lines.
+
+        From the byte `start` on, and those alone that are `settled` if asked.
+        """
+        end = _position(self._words[_SETTLED]) if settled else self._words[_BYTES]
+        position, rest = start, b""
         while position < end:
-            block = os.pread(self._log, min(1 << 20, end - position), position)
-            if not block:
-                raise StaleLogError("the log is shorter than its table says")
+            block = self._read(position, min(position + (1 << 20), end))
             position += len(block)
             *lines, rest = (rest + block).split(b"\n")
             for line in lines:
@@ -177,6 +216,12 @@ class HotLog:
                 os.close(descriptor)
         self._heads = self._log = -1
 
+    def _read(self, start: int, end: int) -> bytes:
+        block = os.pread(self._log, end - start, start)
+        if len(block) < end - start:
+            raise StaleLogError("the log is shorter than its table says")
+        return block
+
     def _line(self, position: int) -> bytes:
         line = os.pread(self._log, _LINE, position)
         end = line.find(b"\n")
@@ -187,13 +232,17 @@ class HotLog:
 
     def _header(self, _: int = 0) -> list[int] | None:
         """Return the words of the header, None when they do not fit each other."""
-        raw = bytes(self._mapped[: _HEADER * 8])
+        raw = self._mapped[:_SUMMED]
         words = list(struct.unpack("<8Q", raw))
-        return words if words[0] == _MAGIC and words[-1] == crc32(raw[:-8]) else None
+        if raw != self._sound:
+            if words[0] != _MAGIC or words[-1] != crc32(raw[:-8]):
+                return None
+            self._sound = raw
+        return words
 
     def _put(self, header: Sequence[int]) -> None:
         # One copy of 64 bytes: a kill does not come in between, and a mismatch only costs a new log.
-        self._mapped[: _HEADER * 8] = _packed(header)
+        self._sound = self._mapped[:_SUMMED] = _packed(header)
 
     def _map(self, size: int) -> None:
         access = mmap.ACCESS_WRITE if self._writable else mmap.ACCESS_READ
@@ -276,7 +325,7 @@ def create(directory: str, changes: Iterable[tuple[int, int, int, str]], seq: in
     header = [_MAGIC, number, _FIRST_BUCKETS, seq, 0, 0, boot()]
     fileops.create(os.path.join(directory, f"log.{number}"), b"")
     fresh = os.path.join(directory, f"heads.{number}")
-    fileops.create(fresh, _packed(header) + struct.pack("<Q", _checked(0)) * _FIRST_BUCKETS)
+    fileops.create(fresh, _packed(header) + struct.pack("<Q", _checked(0)) * (1 + _FIRST_BUCKETS))
     staging = HotLog(directory, f"heads.{number}")
     hashes: list[int] = []
     found: list[Change] = []
@@ -289,6 +338,7 @@ def create(directory: str, changes: Iterable[tuple[int, int, int, str]], seq: in
                 hashes, found = [], []
         if hashes:
             staging.append(hashes, found)
+        staging.settle()
     finally:
         staging.close()
     fileops.rename(fresh, os.path.join(directory, "heads"))

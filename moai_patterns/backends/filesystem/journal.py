@@ -122,9 +122,10 @@ class Journal:
         path: the file.
         loads: reads JSON bytes.
 
-    Raises `OSError`, and `JournalDamageError` for a file that is not whole. Attributes: `removals`,
-    `closed` (it has an end line), `size` (bytes that were read), `offsets`, `lengths`, `instants`,
-    `hashes`, `revisions`, `seqs`.
+    Raises `OSError`, and `JournalDamageError` for a file without a header that can be read. Of one that
+    is damaged behind it, the lines whose own checksums fit count. Attributes: `removals`, `damage`
+    (what is wrong with it, or nothing), `closed` (it has an end line), `size` (bytes that were read),
+    `offsets`, `lengths`, `instants`, `hashes`, `revisions`, `seqs`.
     """
 
     def __init__(self, path: str, loads: Loads = _loads) -> None:
@@ -135,23 +136,26 @@ class Journal:
         # A record's line ends with the brace of `_meta`, too.
         ended = data.endswith(b"}\n") and not data.endswith(b"}}\n")
         self.closed = ended and data.startswith(b'{"end":', _last_line(data))
-        if not self.closed and not data.startswith(SESSION):
-            raise JournalDamageError("its end line is missing")
+        self.damage = "" if self.closed or data.startswith(SESSION) else "its end line is missing"
         try:
             opening = loads(first)
             self.removals: list[Gone] = [(gone[0], gone[1], gone[2]) for gone in opening["remove"]]
             start = int(self.name.partition(".")[0])
         except (ValueError, KeyError, TypeError, IndexError):
             raise JournalDamageError("line 1: this is not the header of a journal") from None
-        self.instants, self.seqs = array("q"), array("q")
-        self.offsets, self.hashes = array("Q"), array("Q")
-        self.lengths, self.revisions = array(_PACKED), array(_PACKED)
+        self._clear()
         if self.closed:
             self._index(data, len(first) + 1, start, loads)
-        else:
+        if self.damage or not self.closed:
+            self._clear()
             self._walk(data, len(first) + 1, start, loads)
         self.size = len(data)
         self._by_day: dict[int, array[int]] | None = None
+
+    def _clear(self) -> None:
+        self.instants, self.seqs = array("q"), array("q")
+        self.offsets, self.hashes = array("Q"), array("Q")
+        self.lengths, self.revisions = array(_PACKED), array(_PACKED)
 
     def by_day(self) -> dict[int, array[int]]:
         """Return the positions of the lines of each UTC day, counted from 1970-01-01."""
@@ -190,10 +194,12 @@ class Journal:
             else:
                 self.seqs.extend(range(first + 1, first + 1 + count))
         except (ValueError, KeyError, TypeError):
-            raise JournalDamageError("the end line cannot be read") from None
+            self.damage = "the end line cannot be read"
+            return
         columns = (self.seqs, *(getattr(self, key) for key, _ in _COLUMNS))
         if not sound or any(len(column) != count for column in columns):
-            raise JournalDamageError("its checksum does not fit its bytes")
+            self.damage = "its checksum does not fit its bytes"
+            return
         offset = start
         for length in self.lengths:
             self.offsets.append(offset)
@@ -201,22 +207,31 @@ class Journal:
 
     def _walk(self, data: bytes, start: int, first: int, loads: Loads) -> None:
         """Take the columns from the lines; a line that a kill cut off at the end was never acknowledged."""
-        offset = start
+        offset, number = start, 1
         while (end := data.find(b"\n", offset)) >= 0:
-            try:
-                record = open_line(data[offset:end], loads)
-                meta = record["_meta"]
-                self.seqs.append(meta.get("seq", first + 1 + len(self.seqs)))
-                self.instants.append(meta["instant"])
-                self.revisions.append(meta["revision"])
-                self.hashes.append(digest(record["pattern_id"]))
-            except (ValueError, KeyError, TypeError, AttributeError):
-                raise JournalDamageError(
-                    f"line {2 + len(self.offsets)}, byte {offset}: this is no record"
-                ) from None
-            self.offsets.append(offset)
-            self.lengths.append(end - offset)
+            number += 1
+            found = _facts(data[offset:end], loads)
+            if found is not None:
+                seq, moment, revision, hashed = found
+                self.seqs.append(first + number - 1 if seq is None else seq)
+                self.instants.append(moment)
+                self.revisions.append(revision)
+                self.hashes.append(hashed)
+                self.offsets.append(offset)
+                self.lengths.append(end - offset)
+            elif not data.startswith(b'{"end":', offset):
+                self.damage = f"line {number}, byte {offset}: this is no record"
             offset = end + 1
+
+
+def _facts(line: bytes, loads: Loads) -> tuple[int | None, int, int, int] | None:
+    """Return arrival number (None when the file says it), instant, revision and hash; None for no record."""
+    try:
+        record = open_line(line, loads)
+        meta = record["_meta"]
+        return meta.get("seq"), meta["instant"], meta["revision"], digest(record["pattern_id"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _last_line(data: bytes) -> int:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 import orjson
@@ -22,7 +21,7 @@ from moai_patterns.errors import DamageError
 from moai_patterns.query import Record
 
 if TYPE_CHECKING:
-    from moai_patterns.backends.filesystem.hotlog import Change
+    from moai_patterns.backends.filesystem.hotlog import Found
 
 _KEPT = 32
 HEADS: Sequence[str] = ("heads",)
@@ -51,7 +50,8 @@ class Journals:
         path = os.path.join(self._tree.journals, name)
         known = self._known.get(name)
         try:
-            if known is not None and (known.closed or os.stat(path).st_size == known.size):
+            same = known is not None and (known.closed or os.stat(path).st_size == known.size)
+            if known is not None and same and not known.damage:
                 return known
             found = Journal(path, orjson.loads)
         except FileNotFoundError:
@@ -77,25 +77,28 @@ class Lookup:
         self.cold = self._view.now()
 
     def head(self, log: HotLog, identity: str) -> Record | None:
-        """Return the head of an id, or None; under the lock of the tree, after `refresh`."""
-        return next(self._revisions(log.find(digest(identity)), identity, HEADS), None)
+        """Return the head of an id, or None; under the lock of the tree, after `refresh`.
 
-    def may_know(self, log: HotLog, identity: str) -> bool:
+        What is lost does not count, so that saving it again brings it back.
+        """
+        return next(iter(self._revisions(log.find(digest(identity)), identity, HEADS)[0]), None)
+
+    def may_know(self, log: HotLog, identity: str, hashed: int) -> bool:
         """Tell by indexes alone whether there is any trace of an id; under the lock, after `refresh`."""
-        hashed = digest(identity)
         return bool(log.find(hashed)) or self.cold.may_hold(identity, hashed)
 
     def settled(
-        self, changes_of: Callable[[int], list[Change]], identity: str, parts: Sequence[str]
+        self, changes_of: Callable[[int], list[Found]], identity: str, parts: Sequence[str]
     ) -> list[Record]:
         """Return the head of an id, or its history from the head on, without any lock.
 
         `changes_of` asks the log of a hash. It is asked before the manifest is looked at: what a
         compaction drops from the log is in the segments by then. What the log announces and is not
-        there was either moved meanwhile, or never came; looking again tells which.
+        there was moved meanwhile, or is not settled yet, or is lost; looking again tells which.
+        Raises `DamageError` for what is lost.
         """
         hashed = digest(identity)
-        before: tuple[list[Change], Cold] | None = None
+        before: tuple[list[Found], Cold] | None = None
         while True:
             changes = changes_of(hashed)
             self.refresh()
@@ -103,12 +106,13 @@ class Lookup:
             settled = before is not None and before[0] == changes and before[1] is self.cold
             self._missed = False
             try:
-                revisions = self._revisions(changes, identity, parts)
-                found = list(islice(revisions, 1) if parts == HEADS else revisions)
+                found, lost = self._revisions(changes, identity, parts)
             except DamageError as damage:
                 if settled or damage.errno != errno.ENOENT:
                     raise
             else:
+                if settled and lost:
+                    raise DamageError(errno.ENOENT, f"{self._file(lost)} is missing: it held {identity!r}")
                 if settled or not self._missed:
                     return found
             before = now
@@ -117,27 +121,47 @@ class Lookup:
         """Close what is open."""
         self._view.close()
 
-    def _revisions(self, changes: list[Change], identity: str, parts: Sequence[str]) -> Iterator[Record]:
-        """Yield the revisions of an id, newest first; what lies before its last removal is gone."""
-        gone = [seq for seq, _, place in changes if self._is_removal(place, identity, seq)]
+    def _revisions(
+        self, changes: list[Found], identity: str, parts: Sequence[str]
+    ) -> tuple[list[Record], str]:
+        """Return the revisions of an id, newest first, and the place of one that is lost, or nothing.
+
+        What lies before the last removal is gone. Of the heads, only the newest is looked for.
+        """
+        gone = [seq for seq, _, place, _ in changes if self._is_removal(place, identity, seq)]
         removed = max(gone, default=-1)
+        ended = max((seq for seq, _, place, _ in changes if place.endswith(":-")), default=-1)
         found: dict[int, Record] = {}
-        for seq, revision, place in changes:
+        missing: dict[int, str] = {}
+        for seq, revision, place, settled in changes:
             # An id that was removed comes back through a journal, so what its hot file holds is gone.
             alive = seq > removed if ":" in place else not gone
             if not alive or revision in found or place.endswith(":-"):
                 continue
-            record = self._at(place, identity, seq)
+            try:
+                record = self._at(place, identity, seq)
+            except FileNotFoundError:
+                self._missed = True
+                if settled and seq > ended:  # a removal that is physical has taken its journal along
+                    missing.setdefault(revision, place)
+                continue
             if record is not None:
                 found[revision] = record
                 if parts == HEADS:
-                    yield record
-                    return
-        for part in parts:
-            for record in self.cold.find(identity, part):
-                if record["_meta"]["seq"] > removed:
-                    found.setdefault(record["_meta"]["revision"], record)
-        yield from (found[revision] for revision in sorted(found, reverse=True))
+                    break
+        if missing or not found or parts != HEADS:
+            for part in parts:
+                for record in self.cold.find(identity, part):
+                    if record["_meta"]["seq"] > removed:
+                        found.setdefault(record["_meta"]["revision"], record)
+        newest = sorted(found, reverse=True)
+        known = range(newest[0] + 1) if found and parts == HEADS else found
+        lost = [place for revision, place in missing.items() if revision not in known]
+        return [found[revision] for revision in newest], lost[0] if lost else ""
+
+    def _file(self, place: str) -> str:
+        name, colon, _ = place.partition(":")
+        return os.path.join(self._tree.journals, name) if colon else self._tree.path(name)
 
     def _is_removal(self, place: str, identity: str, seq: int) -> bool:
         if not place.endswith(":-"):
@@ -145,15 +169,18 @@ class Lookup:
         name = place[:-2]
         found = None if name in self.cold.manifest.dead else self.journals.get(name)
         self._missed |= found is None
+        if found is not None and found.damage:
+            raise DamageError(f"{found.path}: {found.damage}")
         return found is not None and any(gone[0] == identity and gone[2] == seq for gone in found.removals)
 
     def _at(self, place: str, identity: str, seq: int) -> Record | None:
-        """Return the record at a place of the log; None when it is not there, or is another id's.
+        """Return the record at a place of the log; None when it was moved, or is another id's.
 
-        Raises `DamageError` for one that did come there and is not what was written.
+        Raises `FileNotFoundError` when it is not there, and `DamageError` for one that did come there
+        and is not what was written.
         """
         name, colon, span = place.partition(":")
-        path = os.path.join(self._tree.journals, name) if colon else self._tree.path(place)
+        path = self._file(place)
         try:
             if name in self.cold.manifest.dead:
                 return None
@@ -162,17 +189,11 @@ class Lookup:
             else:
                 offset, length = map(int, span.split(":"))
                 raw = read_span(path, offset, length + 1)
-                if (
-                    len(raw) <= length
-                ):  # announced, and then the session was killed before it was written whole
-                    self._missed = True
-                    return None
+                if len(raw) <= length:
+                    raise FileNotFoundError(errno.ENOENT, "the file ends before", path)
                 record = open_line(raw[:length], orjson.loads)
                 record["_meta"].setdefault("seq", seq)
             return record if record["pattern_id"] == identity else None
-        except FileNotFoundError:
-            self._missed = True
-            return None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamageError(f"{path}{colon}{span}: this is no stored record: {error}") from None
 

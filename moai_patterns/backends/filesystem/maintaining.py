@@ -44,10 +44,12 @@ class Maintenance:
 
     def drop_days(self, query: Query) -> int:
         """Take segments out of the manifest that hold nothing but answers; return how many those are."""
+        if not self._droppable(query):
+            return 0
+        # It may still speak of what these days were made of, and then that would seem to be lost.
+        sweeping.renew_log(self._writer)
         with self._writer.locked() as log:
-            snapshot = self._snapshot()
-            content = snapshot.cold.manifest
-            gone = [] if content.history else counting.untouched(snapshot, query)
+            content, gone = self._snapshot().cold.manifest, self._droppable(query)
             if not gone:
                 return 0
             heads = {day: facts for day, facts in content.heads.items() if day not in gone}
@@ -55,10 +57,16 @@ class Maintenance:
             compaction.commit(self._tree, after, log)
         return sum(content.heads[day].count for day in gone)
 
+    def _droppable(self, query: Query) -> list[int]:
+        snapshot = self._snapshot()
+        return [] if snapshot.cold.manifest.history else counting.untouched(snapshot, query)
+
     def _snapshot(self) -> Snapshot:
         lookup = self._writer.lookup()
         lookup.refresh()
-        return Snapshot(self._tree, lookup.journals.living(lookup.cold.manifest.dead), lookup.cold)
+        snapshot = Snapshot(self._tree, lookup.journals.living(lookup.cold.manifest.dead), lookup.cold)
+        snapshot.must_be_whole()
+        return snapshot
 
     def _sweep(self, folding: Folding) -> None:
         sweeping.temporary_files(self._tree, time.time())

@@ -1,7 +1,8 @@
 """File names of hot records: readable, free of user text, and parsed back without opening the file.
 
-`YYYY/MM/DD/<short>_<YYYYMMDD>_<HHMMSS>_<id8>_<hash16>[-<revision>].json`: day and second in UTC, the
-first 8 characters of the id, 64 bits of its hash (time-ordered ids begin alike), revision above 1.
+`YYYY/MM/DD/<short>_<YYYYMMDD>_<HHMMSS>_<id8>_<hash16>.json`: day and second in UTC, the first 8
+characters of the id, 64 bits of its hash (time-ordered ids begin alike). Further revisions of a record
+are lines of journals, so a hot file always holds the first.
 """
 
 from __future__ import annotations
@@ -46,34 +47,39 @@ def day_path(moment: int) -> str:
     return "%04d/%02d/%02d" % civil(moment)[:3]
 
 
-def hot_name(kind: str, moment: int, pattern_id: str, revision: int) -> str:
-    """Return the file name of a hot record.
+def hot_path(kind: str, moment: int, pattern_id: str, hashed: int) -> str:
+    """Return the path of a hot record relative to the root; `hashed` is the digest of its id.
 
-    >>> hot_name("task_completion", 1764378000250000, "0192f0c1-7d7a-7abc", 2)
-    'task_20251129_010000_0192f0c1_efbb08b6270b323c-2.json'
+    >>> hot_path("task_completion", 1764378000250000, "0192f0c1-7d7a-7abc", 255)
+    '2025/11/29/task_20251129_010000_0192f0c1_00000000000000ff.json'
     """
-    stamp = "%04d%02d%02d_%02d%02d%02d" % civil(moment)
-    suffix = f"-{revision}" if revision > 1 else ""
     short = _SHORT.get(kind) or _own(kind)
-    return f"{short}_{stamp}_{escape(pattern_id[:8])}_{digest(pattern_id):016x}{suffix}.json"
+    begin = pattern_id[:8]
+    if not (begin.isascii() and begin.isalnum()):
+        begin = escape(begin)
+    year, month, day, hour, minute, second = civil(moment)
+    return "%04d/%02d/%02d/%s_%04d%02d%02d_%02d%02d%02d_%s_%016x.json" % (
+        *(year, month, day, short),
+        *(year, month, day, hour, minute, second),
+        *(begin, hashed),
+    )
 
 
-def parse_hot(name: str) -> tuple[str, int, int, int] | None:
-    """Return kind, UTC second of the day, hash of the id and revision; None for any other name.
+def parse_hot(name: str) -> tuple[str, int, int] | None:
+    """Return kind, UTC second of the day and hash of the id; None for any other name.
 
-    >>> parse_hot("task_20251129_010000_0192f0c1_00000000000000ff-2.json")
-    ('task_completion', 3600, 255, 2)
+    >>> parse_hot("task_20251129_010000_0192f0c1_00000000000000ff.json")
+    ('task_completion', 3600, 255)
     """
     parts = name[:-5].rsplit("_", 4)
     if not name.endswith(".json") or len(parts) != 5:
         return None
-    short, _, clock, _, tail = parts
-    hashed, _, number = tail.partition("-")
+    short, _, clock, _, hashed = parts
     if len(clock) != 6 or len(hashed) != 16:
         return None
     try:
         second = int(clock[:2]) * 3600 + int(clock[2:4]) * 60 + int(clock[4:])
-        return _kind(short), second, int(hashed, 16), int(number or 1)
+        return _kind(short), second, int(hashed, 16)
     except ValueError:
         return None
 

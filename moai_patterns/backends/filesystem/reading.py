@@ -47,6 +47,12 @@ class Snapshot:
         self._spans = Spans()
         self.overlay = Overlay(journals, self.line)
 
+    def must_be_whole(self) -> None:
+        """Raise `DamageError` when a journal is damaged: of which day its lost lines were, nobody can tell."""
+        for found in self.journals:
+            if found.damage:
+                raise DamageError(f"{found.path}: {found.damage}; its other records can be loaded by id")
+
     def line(self, found: Journal, position: int) -> Record:
         """Return the record of a journal's line. Raises `DamageError`."""
         try:

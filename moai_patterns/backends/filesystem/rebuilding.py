@@ -49,7 +49,7 @@ def _of_day(tree: Tree, relative: str) -> Iterator[Announced]:
                 parsed = parse_hot(entry.name)
                 if parsed is not None:
                     arrived = entry.stat(follow_symlinks=False).st_mtime_ns // 1000
-                    yield parsed[2], arrived, parsed[3], f"{relative}/{entry.name}"
+                    yield parsed[2], arrived, 1, f"{relative}/{entry.name}"
     except (FileNotFoundError, NotADirectoryError):
         return  # compaction has removed what lay there: it is in a segment
 

@@ -61,6 +61,7 @@ class JournalWriter(SingleWriter):
                 self._open = None  # behind a torn line nothing more may be written; the next save begins anew
                 growing.abandon()
                 raise
+            log.settle()
             growing.columns.add(record, hashed, len(line), seq)
         if writer.durability == "record":
             growing.sync()

@@ -146,6 +146,7 @@ def _shorten(writer: TreeWriter, rest: _Remainder) -> None:
     with writer.locked() as log:
         log.append(rest.hashes, rest.changes)
         writer.publish(fresh, os.path.join(writer.tree.journals, rest.name))
+        log.settle()
     fileops.sync_dir(writer.tree.journals)
 
 
@@ -165,8 +166,15 @@ def log_lines(writer: TreeWriter) -> None:
     tree = writer.tree
     loose = len(changes(tree))  # without the lock: writers would wait for the listing of the whole tree
     with writer.locked() as log:
-        if log.lines <= 2 * loose + 64:
-            return
+        outdated = log.lines > 2 * loose + 64
+    if outdated:
+        renew_log(writer)
+
+
+def renew_log(writer: TreeWriter) -> None:
+    """Make the change log anew, of what is loose alone; arrival numbers stay."""
+    tree = writer.tree
+    with writer.locked() as log:
         arrived = {(hashed, place): seq for hashed, seq, _, place in log.changes()}
         living = changes(tree)
         kept = [(h, arrived.get((h, place), seq), revision, place) for h, seq, revision, place in living]

@@ -40,6 +40,7 @@ class Tree:
         self.journals = os.path.join(self.root, "journal")
         self.index = os.path.join(self.root, "index")
         self.temporary = os.path.join(self.root, "tmp")
+        self._temporary = os.path.join(self.temporary, os.urandom(4).hex())
         self.lock = fileops.Lock(os.path.join(self.root, ".lock"))
         self._log: HotLog | None = None
         self._pid = os.getpid()
@@ -85,9 +86,20 @@ class Tree:
         found = start.partition(b'"seq":')[2].partition(b",")[0]
         return int(found) if found.isdigit() else 0
 
+    def holds(self, place: str) -> bool:
+        """Tell whether there is, whole, what the change log says of a place; not whether it is sound."""
+        name, colon, span = place.partition(":")
+        if not colon:
+            return os.path.lexists(self.path(name))
+        try:
+            size = os.stat(os.path.join(self.journals, name)).st_size
+        except FileNotFoundError:
+            return False
+        return span == "-" or size > sum(map(int, span.split(":")))
+
     def temporary_path(self) -> str:
         """Return the path of a new temporary file on the file system of the tree."""
-        return os.path.join(self.temporary, f"{os.getpid()}.{os.urandom(4).hex()}.{next(_counter)}")
+        return f"{self._temporary}.{os.getpid()}.{next(_counter)}"
 
     def current_log(self) -> HotLog | None:
         """Return the change log if it is there and looks sound."""

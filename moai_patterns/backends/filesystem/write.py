@@ -13,7 +13,7 @@ import time
 
 from moai_patterns.backends import fileops
 from moai_patterns.backends.filesystem.hotlog import StaleLogError
-from moai_patterns.backends.filesystem.names import day_path, digest, hot_name
+from moai_patterns.backends.filesystem.names import digest, hot_path
 from moai_patterns.backends.filesystem.sealed import seal_file, seal_line
 from moai_patterns.backends.filesystem.tree import Tree
 from moai_patterns.errors import ConflictError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types import ModuleType, TracebackType
     from typing import TypeVar
 
-    from moai_patterns.backends.filesystem.hotlog import Change, HotLog
+    from moai_patterns.backends.filesystem.hotlog import Found, HotLog
     from moai_patterns.backends.filesystem.lookup import Lookup
     from moai_patterns.query import Record
 
@@ -106,7 +106,7 @@ class TreeWriter:
         self.tree.prepare(self.timeout, sync=self._sync)
         return Locked(self)
 
-    def changes(self, hashed: int) -> list[Change]:
+    def changes(self, hashed: int) -> list[Found]:
         """Return what is loose of the ids with this hash, newest arrival first, without the tree's lock.
 
         From the log, or from the tree itself where no log can be had: one that can only be read.
@@ -153,8 +153,14 @@ class TreeWriter:
                 self._durable.add(directory)
 
     def open_log(self) -> HotLog:
-        """Return the change log, made anew if need be; call it under the tree's lock."""
-        return self.tree.log(_rebuild)
+        """Return the change log, made anew if need be, with nothing in it that was never committed.
+
+        Call it under the tree's lock.
+        """
+        log = self.tree.log(_rebuild)
+        if not log.is_settled:
+            self._resolve(log)
+        return log
 
     def close(self) -> None:
         """Release files."""
@@ -170,7 +176,15 @@ class TreeWriter:
             self._lookup = Lookup(self.tree)
         return self._lookup
 
-    def _changes_anew(self, hashed: int) -> list[Change]:
+    def _resolve(self, log: HotLog) -> None:
+        """Settle what a writer announced that was killed, or failed, before it could say how it ended."""
+        announced = log.announced()
+        if announced and self.tree.holds(announced[-1][2]):
+            log.settle()
+        else:
+            log.take_back()
+
+    def _changes_anew(self, hashed: int) -> list[Found]:
         try:
             with self.tree.lock.held(timeout=self.timeout):
                 return self.tree.renew_log(_rebuild).find(hashed)
@@ -182,8 +196,7 @@ class TreeWriter:
     def _write_file(self, record: Record, fresh: bool) -> None:
         identity = record["pattern_id"]
         hashed = digest(identity)
-        relative = day_path(record["_meta"]["instant"])
-        relative += "/" + hot_name(record["pattern_type"], record["_meta"]["instant"], identity, 1)
+        relative = hot_path(record["pattern_type"], record["_meta"]["instant"], identity, hashed)
         target = self.tree.path(relative)
         temporary = self.tree.temporary_path()
         self.create(temporary, seal_file(record, self._readable))
@@ -191,7 +204,7 @@ class TreeWriter:
             with self.tree.lock.held(timeout=self.timeout):
                 log = self.open_log()
                 # A known hash is nearly always the id itself; if not, two ids must not share a file name.
-                if not fresh and self._is_known(log, identity, target):
+                if not fresh and self._is_known(log, identity, hashed, target):
                     self._publish_journal(log, [record], ())
                     fileops.remove(temporary)
                     target = self.tree.path("journal/")
@@ -200,18 +213,19 @@ class TreeWriter:
                     fileops.date(temporary, seq)
                     log.append([hashed], [(seq, 1, relative)])
                     self.publish(temporary, target)
+                    log.settle()
         except BaseException:
             fileops.remove(temporary)
             raise
         if self._sync:
             self.sync_directory(os.path.dirname(target))
 
-    def _is_known(self, log: HotLog, identity: str, target: str) -> bool:
+    def _is_known(self, log: HotLog, identity: str, hashed: int, target: str) -> bool:
         """Tell whether the tree has any trace of this hash; raise `ConflictError` if it is the id's head."""
         lookup = self.lookup()
         lookup.refresh()
-        if not lookup.may_know(log, identity):
-            return os.path.lexists(target)
+        if not lookup.may_know(log, identity, hashed):
+            return os.access(target, os.F_OK)
         head = lookup.head(log, identity)
         if head is not None:
             raise ConflictError(f"{identity!r} is at revision {head['_meta']['revision']} already")
@@ -277,7 +291,8 @@ class TreeWriter:
             identity, revision = record["pattern_id"], record["_meta"]["revision"]
             known = heads.get(identity)
             if known is None:
-                head = lookup.head(log, identity) if lookup.may_know(log, identity) else None
+                hashed = digest(identity)
+                head = lookup.head(log, identity) if lookup.may_know(log, identity, hashed) else None
                 known = 0 if head is None else head["_meta"]["revision"]
             if revision != known + 1:
                 raise ConflictError(f"{identity!r} is at revision {known}, not {revision - 1}")
@@ -294,6 +309,7 @@ class TreeWriter:
             changes.append((number, record["_meta"]["revision"], f"{name}:{span[0]}:{span[1]}"))
         log.append(hashes, changes)
         self.publish(draft.path, os.path.join(self.tree.journals, name))
+        log.settle()
 
     def publish(self, temporary: str, target: str) -> None:
         """Give a file its name, in a directory that may be missing, or be removed as empty just now."""
@@ -354,10 +370,13 @@ def _journal() -> ModuleType:
     return journal
 
 
-def _loose(tree: Tree, hashed: int) -> list[Change]:
+def _loose(tree: Tree, hashed: int) -> list[Found]:
     from moai_patterns.backends.filesystem.rebuilding import changes
 
-    return sorted((change[1:] for change in changes(tree) if change[0] == hashed), reverse=True)
+    return sorted(
+        ((seq, revision, place, True) for known, seq, revision, place in changes(tree) if known == hashed),
+        reverse=True,
+    )
 
 
 def _rebuild(tree: Tree) -> None:
