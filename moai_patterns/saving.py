@@ -122,10 +122,9 @@ def _number(records: Sequence[Record], known: Mapping[str, Record]) -> tuple[lis
         else:
             revision = head["_meta"]["revision"] + 1
             revised += 1
-        # A copy: a batch that was refused must not change what the next attempt numbers.
-        numbered = {**record, "_meta": {**record["_meta"], "revision": revision}}
-        heads[record["pattern_id"]] = numbered
-        add.append(numbered)
+        record["_meta"]["revision"] = revision
+        heads[record["pattern_id"]] = record
+        add.append(record)
     return add, Saved(len(add) - revised, revised, len(records) - len(add))
 
 

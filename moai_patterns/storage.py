@@ -176,7 +176,7 @@ class PatternStorage:
 
     def _save(self, records: list[Record], operation: str, *, fresh: bool = False) -> Saved:
         saved = self._saver.save(records, operation, fresh=fresh)
-        if self._spool is not None and os.path.exists(self._spool):
+        if self._spool is not None and os.access(self._spool, os.F_OK):
             self._drain()
         self._upkeep.after_save()
         return saved

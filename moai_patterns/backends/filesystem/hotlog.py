@@ -41,6 +41,7 @@ _MAGIC = 0x33_47_4F_4C_49_41_4F_4D  # "MOAILOG3"
 _HEADER = 9
 _NUMBER, _BUCKETS, _SEQ, _BYTES, _LINES, _BOOT = range(1, 7)
 _SETTLED = 8
+_WORDS, _ALL_WORDS = struct.Struct("<7Q"), struct.Struct("<8Q")
 _SUMMED = 64  # bytes of the header that its check covers, and the check
 _FIRST_BUCKETS = 1024
 _GROWTH = 4
@@ -233,7 +234,7 @@ class HotLog:
     def _header(self, _: int = 0) -> list[int] | None:
         """Return the words of the header, None when they do not fit each other."""
         raw = self._mapped[:_SUMMED]
-        words = list(struct.unpack("<8Q", raw))
+        words = list(_ALL_WORDS.unpack(raw))
         if raw != self._sound:
             if words[0] != _MAGIC or words[-1] != crc32(raw[:-8]):
                 return None
@@ -290,8 +291,8 @@ def _open(path: str) -> tuple[int, bool]:
 
 
 def _packed(header: Sequence[int]) -> bytes:
-    body = struct.pack("<7Q", *header[:7])
-    return body + struct.pack("<Q", crc32(body))
+    body = _WORDS.pack(*header[:7])
+    return body + crc32(body).to_bytes(8, "little")
 
 
 def _checked(position: int) -> int:

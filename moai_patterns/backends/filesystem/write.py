@@ -84,12 +84,13 @@ class TreeWriter:
 
         `fresh` promises that the ids were generated just now, which saves the look whether they are known.
         """
-        if any(record["_meta"]["revision"] < 1 for record in add):
-            raise ConflictError("revisions count from 1")
         self.tree.prepare(self.timeout, sync=self._sync)
         if len(add) == 1 and not remove and add[0]["_meta"]["revision"] == 1:
             self.renewing(lambda: self._write_file(add[0], fresh))
-        elif add or remove:
+            return
+        if any(record["_meta"]["revision"] < 1 for record in add):
+            raise ConflictError("revisions count from 1")
+        if add or remove:
             self.renewing(lambda: self._write_journal(add, remove, fresh))
 
     def renewing(self, act: Callable[[], T]) -> T:
