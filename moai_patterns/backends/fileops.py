@@ -32,6 +32,8 @@ _SAFE = (
 )
 # A FIFO swapped in for a file must not hang whoever opens it.
 _READ = os.O_RDONLY | _SAFE | getattr(os, "O_NONBLOCK", 0)
+# What a system says of something that can be read, perhaps, but not written.
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _FILE = 0o600
 _DIRECTORY = 0o700
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from array import array
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from moai_patterns.backends.filesystem.hotlog import Found
 
 _CHUNK = 20_000  # records sorted at once when a scan in order of arrival has no limit
-_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def open_tree(path: str, *, durability: str = "os", timeout: float = 30.0) -> BackendBase:
@@ -313,7 +311,7 @@ def translated(path: str) -> Iterator[None]:
 def _as_ours(error: OSError, path: str) -> StoreError:
     place = error.filename or path
     sentence = f"{place}: {error.strerror or error}"
-    if error.errno in _DENIED:
+    if error.errno in fileops.DENIED:
         return ReadOnlyError(error.errno, f"{sentence}; it may still be readable")
     return StoreError(error.errno, sentence)
 

@@ -47,7 +47,6 @@ _FIRST_BUCKETS = 1024
 _GROWTH = 4
 _SPARSE = 2  # buckets per line, at least: each line in a chain costs a read, a bucket eight bytes
 _LINE = 256  # more than nearly every line; a longer one costs a second read
-_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _POSITION = (1 << 40) - 1
 
 
@@ -285,7 +284,7 @@ def _open(path: str) -> tuple[int, bool]:
     try:
         return fileops.open_shared(path, create=False), True
     except OSError as error:
-        if error.errno not in _DENIED:
+        if error.errno not in fileops.DENIED:
             raise
         return fileops.open_read(path), False
 

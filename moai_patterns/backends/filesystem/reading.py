@@ -48,7 +48,7 @@ class Snapshot:
         self.overlay = Overlay(journals, self.line)
 
     def must_be_whole(self) -> None:
-        """Raise `DamageError` when a journal is damaged: of which day its lost lines were, nobody can tell."""
+        """Raise `DamageError` when a journal is damaged: nobody can tell the days of lost lines."""
         for found in self.journals:
             if found.damage:
                 raise DamageError(f"{found.path}: {found.damage}; its other records can be loaded by id")

@@ -7,7 +7,6 @@ file; lock; look at log and manifest; date it, write one line of the log, rename
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
     Encode = Callable[[Record], bytes]
     # id, revision or None for whatever the head is
     Removed = tuple[str, int | None]
-
-
-_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def encode_readable(record: Record) -> bytes:
@@ -121,7 +117,7 @@ class TreeWriter:
         except StaleLogError:
             return self._changes_anew(hashed)
         except OSError as error:
-            if error.errno not in _DENIED:
+            if error.errno not in fileops.DENIED:
                 raise
         return _loose(self.tree, hashed)
 
@@ -190,7 +186,7 @@ class TreeWriter:
             with self.tree.lock.held(timeout=self.timeout):
                 return self.tree.renew_log(_rebuild).find(hashed)
         except OSError as error:
-            if error.errno not in _DENIED:
+            if error.errno not in fileops.DENIED:
                 raise
         return _loose(self.tree, hashed)
 

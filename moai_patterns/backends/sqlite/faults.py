@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 
+from moai_patterns.backends.fileops import DENIED
 from moai_patterns.errors import BusyError, DamageError, LayoutError, ReadOnlyError, StoreError
 
 TYPE_CHECKING = False
@@ -59,5 +60,5 @@ def from_system(error: OSError, path: str) -> StoreError:
     """Return the error of this package for a refusal of the system."""
     if isinstance(error, StoreError):
         return error
-    kind = ReadOnlyError if error.errno == errno.EROFS else StoreError
+    kind = ReadOnlyError if error.errno in DENIED else StoreError
     return kind(error.errno, error.strerror or str(error), error.filename or path)
