@@ -340,8 +340,8 @@ class PatternStorage:
 class Session:
     """Many saves by one writer: `with storage.session() as session: session.save(...)`.
 
-    Each save is validated, acknowledged and visible by itself, as with `PatternStorage.save` at the
-    level `os`; ending the session makes all of it as durable as the storage's level asks for.
+    Each save is validated, acknowledged and visible by itself, as with `PatternStorage.save`; only the
+    flush to the disk that the level `group` asks for comes once, when the session ends.
     """
 
     def __init__(self, saver: Saver, writer: SingleWriter, clock: Callable[[], int]) -> None:

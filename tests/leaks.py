@@ -64,3 +64,16 @@ def command(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip() or "ended"
     except OSError:
         return "ended"
+
+
+def descriptors(place: Path) -> list[str]:
+    """What this process has open below a directory; empty where there is no /proc."""
+    found = []
+    for entry in Path("/proc/self/fd").glob("*"):
+        try:
+            target = os.readlink(entry)
+        except FileNotFoundError:  # the listing's own
+            continue
+        if target.startswith(f"{place}/"):
+            found.append(target)
+    return sorted(found)

@@ -1,5 +1,6 @@
 """The storage over every backend: save, load, query, batches, sessions, copies."""
 
+import gc
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from leaks import descriptors
 from moai_patterns import (
     ConflictError,
     PatternError,
@@ -285,6 +287,28 @@ def test_threads_share_one_storage(storage: PatternStorage) -> None:
 
     assert failures == []
     assert storage.count() == 241
+
+
+@pytest.mark.parametrize("backend", ["filesystem", "sqlite"])
+def test_a_closed_storage_has_nothing_open(backend: str, tmp_path: Path) -> None:
+    """After every verb and the close no file of the store is open, without waiting for the collector."""
+    gc.disable()
+    try:
+        with PatternStorage(backend, tmp_path / "store", durability="group") as storage:
+            storage.save(sample("a"))
+            storage.save_many(sample(f"b{number}") for number in range(5))
+            with storage.session() as session:
+                session.save(sample("c"))
+            storage.save(sample("a", agent="another"))
+            assert len(list(storage.iter())) == 7
+            assert next(storage.iter(order="oldest"))
+            storage.delete("b0")
+            storage.compress_old_files()
+            assert storage.check(read_data=True) == []
+            assert storage.stats()["count"] == 6
+        assert descriptors(tmp_path) == []
+    finally:
+        gc.enable()
 
 
 def test_all_kinds_can_be_saved(storage: PatternStorage) -> None:

@@ -272,7 +272,12 @@ class Lock:
         return Held(self, shared, timeout)
 
     def close(self) -> None:
-        """Close the lock file; the object can be used again."""
+        """Close the lock file, unless another thread holds it; the object can be used again."""
+        if self._mutex.acquire(blocking=False):
+            self._close()
+            self._mutex.release()
+
+    def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -283,7 +288,7 @@ class Lock:
         if not _lock(self._descriptor, shared):
             return False
         if os.name == "posix" and os.fstat(self._descriptor).st_nlink == 0:
-            self.close()  # somebody removed the file: others lock the new one
+            self._close()  # somebody removed the file: others lock the new one
             return False
         return True
 
@@ -296,7 +301,7 @@ class Lock:
         self.close()
 
     def __del__(self) -> None:
-        self.close()
+        self._close()
 
 
 class Held:

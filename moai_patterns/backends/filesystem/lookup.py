@@ -23,7 +23,6 @@ from moai_patterns.query import Record
 if TYPE_CHECKING:
     from moai_patterns.backends.filesystem.hotlog import Found
 
-_KEPT = 32
 HEADS: Sequence[str] = ("heads",)
 EVERYTHING: Sequence[str] = ("heads", "history")
 
@@ -222,23 +221,3 @@ def read_span(path: str, offset: int, length: int) -> bytes:
         return os.pread(descriptor, length, offset)
     finally:
         os.close(descriptor)
-
-
-class Spans:
-    """Reads spans of files and keeps those open that were read last; they close with this object."""
-
-    def __init__(self) -> None:
-        self._open: dict[str, int] = {}
-
-    def read(self, path: str, offset: int, length: int) -> bytes:
-        """Return bytes of a file that stays as it is. Raises `OSError`."""
-        descriptor = self._open.get(path)
-        if descriptor is None:
-            if len(self._open) >= _KEPT:
-                os.close(self._open.pop(next(iter(self._open))))
-            self._open[path] = descriptor = fileops.open_read(path)
-        return os.pread(descriptor, length, offset)
-
-    def __del__(self) -> None:
-        for descriptor in self._open.values():
-            os.close(descriptor)

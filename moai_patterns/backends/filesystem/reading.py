@@ -17,9 +17,10 @@ from operator import itemgetter
 
 import orjson
 
+from moai_patterns.backends import fileops
 from moai_patterns.backends.filesystem.cold import Cold
 from moai_patterns.backends.filesystem.journal import Journal
-from moai_patterns.backends.filesystem.lookup import Spans, read_hot
+from moai_patterns.backends.filesystem.lookup import read_hot
 from moai_patterns.backends.filesystem.manifest import day_directories
 from moai_patterns.backends.filesystem.names import day_path, parse_hot
 from moai_patterns.backends.filesystem.overlay import HOT, Overlay
@@ -31,6 +32,33 @@ from moai_patterns.query import Query, Record
 # So many names of one day are held at once; a day with more is listed hour by hour.
 _NAMES = 50_000
 _HOUR = 3600
+_KEPT = 32  # open journals
+
+
+class Lines:
+    """Reads lines of journals and keeps those open that were read last; they close with this object."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, int] = {}
+
+    def __call__(self, found: Journal, position: int) -> Record:
+        """Return the record of a line. Raises `DamageError`."""
+        try:
+            return found.line(position, self._read, orjson.loads)
+        except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+            raise DamageError(f"{found.path}, byte {found.offsets[position]}: no record: {error}") from None
+
+    def _read(self, path: str, offset: int, length: int) -> bytes:
+        descriptor = self._open.get(path)
+        if descriptor is None:
+            if len(self._open) >= _KEPT:
+                os.close(self._open.pop(next(iter(self._open))))
+            self._open[path] = descriptor = fileops.open_read(path)
+        return os.pread(descriptor, length, offset)
+
+    def __del__(self) -> None:
+        for descriptor in self._open.values():
+            os.close(descriptor)
 
 
 class Snapshot:
@@ -44,7 +72,7 @@ class Snapshot:
         self.tree = tree
         self.journals = journals
         self.cold = cold
-        self._spans = Spans()
+        self.line = Lines()  # not a method: a cycle with the overlay would keep files open
         self.overlay = Overlay(journals, self.line)
 
     def must_be_whole(self) -> None:
@@ -52,13 +80,6 @@ class Snapshot:
         for found in self.journals:
             if found.damage:
                 raise DamageError(f"{found.path}: {found.damage}; its other records can be loaded by id")
-
-    def line(self, found: Journal, position: int) -> Record:
-        """Return the record of a journal's line. Raises `DamageError`."""
-        try:
-            return found.line(position, self._spans.read, orjson.loads)
-        except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
-            raise DamageError(f"{found.path}, byte {found.offsets[position]}: no record: {error}") from None
 
     def days(self) -> set[int]:
         """Return the UTC days that anything lies in. Raises `DamageError` when nobody can tell them all."""

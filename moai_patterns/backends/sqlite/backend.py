@@ -81,8 +81,8 @@ class SqliteBackend(BackendBase):
         self._writer.write(batch.add, batch.remove, batch.fresh, orjson.dumps)
 
     def single_writer(self) -> SingleWriter:
-        """Return a writer of a session: its batches are as durable as asked for once it is closed."""
-        return SingleWriter(self) if self._database.durability == "os" else _SessionWriter(self)
+        """Return a writer of a session; at the level `group` it flushes once, when it is closed."""
+        return _SessionWriter(self) if self._database.durability == "group" else SingleWriter(self)
 
     def scan(self, query: Query) -> Iterator[Record]:
         """Yield the exact answer in the query's order, all of one moment: that of this call.
@@ -213,6 +213,7 @@ class SqliteBackend(BackendBase):
 def _close(readers: Readers, writer: TableWriter) -> None:
     readers.close()
     writer.close()
+    writer.database.lock.close()
 
 
 class _SessionWriter(SingleWriter):
@@ -231,6 +232,7 @@ class _SessionWriter(SingleWriter):
         """Wait until the session's batches are on the medium."""
         self._writer.database.flush()
         self._writer.close()
+        self._writer.database.lock.close()
 
 
 def _days(ask: Ask) -> Iterator[tuple[str, int, int]]:
