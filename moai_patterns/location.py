@@ -130,7 +130,12 @@ def refuges(environ: Mapping[str, str]) -> list[str]:
 
 def in_refuge(location: Location, directory: str) -> str:
     """Return the base path of a store's files in a refuge: its absolute path as one escaped name."""
-    raw = os.fsencode(os.path.realpath(beside(location, "")))
+    plain = beside(location, "")
+    try:
+        plain = os.path.realpath(plain)
+    except OSError:
+        pass  # the working directory is gone: what there is of the path has to do
+    raw = os.fsencode(plain)
     name = "".join(chr(byte) if byte in _USUAL else f"%{byte:02X}" for byte in raw)
     if len(name) > _LONGEST:
         from binascii import crc32

@@ -8,6 +8,7 @@ import re
 import resource
 import signal
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -150,19 +151,36 @@ def test_a_broken_pipe_behind_it_does_not_matter(project: Project) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_while_it_waits_ends_it_in_peace(sqlite_project: Project, number: signal.Signals) -> None:
-    """Interrupted before the payload is there, it exits 0 without a word."""
+@pytest.mark.parametrize("sent", [b"", b'{"hook_event_name": "Stop"'])
+def test_a_signal_while_it_waits_ends_it_in_peace(
+    sqlite_project: Project, number: signal.Signals, sent: bytes
+) -> None:
+    """Interrupted before the payload is whole, it keeps what has come and exits 0 without a word."""
     with sqlite_project.start() as process:
         assert process.stdin
         assert process.stdout
         assert process.stderr
-        process.stdin.write(b'{"hook_event_name": "Stop"')
+        process.stdin.write(sent)
         process.stdin.flush()
-        wait_until(lambda: is_reading(process.pid))
+        wait_until(lambda: is_waiting(process.pid))
         process.send_signal(number)
         told = process.stdout.read() + process.stderr.read()
 
     assert (process.returncode, told) == (0, b"")
+    kept = [record["data"]["raw"] for record in sqlite_project.records()]
+    assert kept == ([sent.decode()] if sent else [])
+
+
+@pytest.mark.parametrize("raw", [b"\xef\xbb\xbf{}", b'[{"a": 1}]', b'{"a"', b"\xff"])
+def test_whatever_comes_is_captured_although_the_pipe_stays_open(sqlite_project: Project, raw: bytes) -> None:
+    """Also what is no clean JSON object is kept before the agent loses its patience."""
+    with sqlite_project.start() as process:
+        assert process.stdin
+        process.stdin.write(raw)
+        process.stdin.flush()
+        assert process.wait(timeout=60) == 0
+
+    assert len(sqlite_project.records()) == 1
 
 
 def test_a_payload_is_captured_although_the_pipe_stays_open(sqlite_project: Project) -> None:
@@ -415,7 +433,36 @@ def wait_until(happens: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def is_reading(pid: int) -> bool:
-    """Whether a process sleeps in a read of its standard input."""
+def is_waiting(pid: int) -> bool:
+    """Whether a process sleeps in a read of its standard input, or in the poll for more of it."""
     told = subprocess.run(["cat", f"/proc/{pid}/syscall"], capture_output=True, text=True, check=False).stdout
-    return told.startswith("0 0x0 ")
+    return told.startswith(("0 0x0 ", "7 "))
+
+
+def test_a_working_directory_that_is_gone_costs_no_record(project: Project, tmp_path: Path) -> None:
+    """Where the default store cannot even be named, the record waits in a refuge."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    environ = {name: value for name, value in project.environ.items() if name != "CLAUDE_PROJECT_DIR"}
+    del environ["MOAI_PATTERNS_STORE"]
+    command = f"cd {gone} && rmdir {gone} && exec {sys.executable} -m moai_patterns hook claude-code"
+    done = subprocess.run(
+        ["sh", "-c", command],
+        env=environ,
+        input=b'{"hook_event_name": "Stop"}',
+        capture_output=True,
+        check=True,
+    )
+
+    assert (done.stdout, done.stderr) == (b"", b"")
+    (spool,) = Path(environ["HOME"]).rglob("*.spool")
+    assert b"Stop" in spool.read_bytes()
+
+
+def test_a_directory_that_can_never_be_made_costs_no_record(project: Project) -> None:
+    """A store below a place that takes no directories is a fault like any other."""
+    project.environ["MOAI_PATTERNS_STORE"] = "file:/proc/nowhere/store"
+    project.hook({"hook_event_name": "Stop"})
+
+    (spool,) = Path(project.environ["HOME"]).rglob("*.spool")
+    assert b"Stop" in spool.read_bytes()

@@ -16,7 +16,7 @@ SECRET = "ghp_" + "a1B2c3D4e5F6" * 3
 STORED_ANYWAY = ("spool", "collect.faults", "collect.matching", "backends.filesystem.backend")
 SPOOLED = ("backends.sqlite.write", "backends.sqlite.database", "backends.fileops")
 WITHOUT_PAYLOAD = ("collect.redact", "collect.literals")
-MAPPED_AS_RAW = ("collect.claude_code", "collect.tool_results", "compiled")
+MAPPED_AS_RAW = ("collect.claude_code", "collect.tool_results", "validation.compiled")
 LOST = ("collect.hook", "collect", "lightjson", "location", "errors", "identifiers", "instant")
 
 
@@ -77,7 +77,7 @@ def test_a_broken_module_never_reaches_the_agent(
             assert record["data"]["reason"].endswith("Error while mapping")
 
 
-@pytest.mark.parametrize("module", ["collect.claude_code", "backends.sqlite.write", "compiled"])
+@pytest.mark.parametrize("module", ["collect.claude_code", "backends.sqlite.write", "validation.compiled"])
 def test_what_a_module_prints_does_not_get_out(project: Project, package: Path, module: str) -> None:
     """A warning, a trace or a forgotten print of whatever is loaded is not heard."""
     path = package.joinpath("moai_patterns", *module.split(".")).with_suffix(".py")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import runpy
 import threading
 import uuid
 
@@ -12,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moai_patterns import identifiers
 from moai_patterns.identifiers import new_id
 
 NOW = 1_764_378_000_250_000
@@ -39,7 +37,7 @@ def test_microseconds_order_identifiers_within_a_millisecond() -> None:
 
 
 @pytest.mark.parametrize("step", [0, -1, -9_000_000])
-def test_a_process_never_goes_back(step: int) -> None:
+def test_a_thread_never_goes_back(step: int) -> None:
     """A clock that stands still or is corrected backwards still gives ascending ids."""
     made = [new_id(NOW + 10**12)]
     made += [new_id(NOW + 10**12 + step) for _ in range(1000)]
@@ -79,39 +77,6 @@ def test_forked_children_repeat_nothing() -> None:
         made = pool.map(new_id, [NOW] * 400)
 
     assert len(set(made)) == 400
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_child_forked_while_another_thread_makes_ids_can_make_its_own() -> None:
-    """The lock that a thread of the parent held at the fork does not hang the child."""
-    stop = threading.Event()
-
-    def busy() -> None:
-        while not stop.is_set():
-            new_id(NOW)
-
-    threads = [threading.Thread(target=busy) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    try:
-        for _ in range(50):
-            child = os.fork()
-            if child == 0:
-                new_id(NOW)
-                os._exit(7)
-            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-
-
-def test_a_system_without_fork_makes_identifiers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing can fork, as on Windows, nothing has to be said about it."""
-    monkeypatch.delattr(os, "register_at_fork", raising=False)
-    module = runpy.run_path(identifiers.__file__)
-
-    assert uuid.UUID(module["new_id"](NOW)).version == 7
 
 
 @pytest.mark.parametrize("now", [-1, END])

@@ -36,6 +36,8 @@ _READ = os.O_RDONLY | _SAFE | getattr(os, "O_NONBLOCK", 0)
 DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _FILE = 0o600
 _DIRECTORY = 0o700
+# So often a parent may be removed as empty, by a compaction, before what was to be made in it.
+_REMOVED_MEANWHILE = 5
 
 
 def open_new(path: str, *, append: bool = False) -> int:
@@ -181,19 +183,19 @@ def remove_dir(path: str) -> bool:
 
 def make_dirs(path: str) -> None:
     """Make a directory and its missing parents, each 0700; an existing one is fine."""
-    try:
-        os.mkdir(path, _DIRECTORY)
-    except FileExistsError:
-        if not os.path.isdir(path):
-            raise NotADirectoryError(errno.ENOTDIR, "a file is in the way of a directory", path) from None
-        return
-    except FileNotFoundError:
-        parent = os.path.dirname(path)
-        if not parent or parent == path:
-            raise
-        make_dirs(parent)
-        make_dirs(path)
-        return
+    for left in range(_REMOVED_MEANWHILE, -1, -1):
+        try:
+            os.mkdir(path, _DIRECTORY)
+            break
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise NotADirectoryError(errno.ENOTDIR, "a file is in the way of a directory", path) from None
+            return
+        except FileNotFoundError:
+            parent = os.path.dirname(path)
+            if not parent or parent == path or not left:
+                raise
+            make_dirs(parent)
     if os.name == "posix" and stat.S_IMODE(os.stat(path).st_mode) & _DIRECTORY != _DIRECTORY:
         os.chmod(path, _DIRECTORY)  # the umask took bits that the owner needs
 

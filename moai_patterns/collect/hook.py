@@ -37,6 +37,7 @@ WAIT = 0.5  # seconds for all locks together
 DRAINED = 32  # batches from the spool per hook: a few milliseconds
 _PIECE = 1 << 20
 _SILENCE = 100  # milliseconds without another byte, after which a whole payload counts as all
+_PATIENCE = 2_000  # and after which anything does: no agent pauses so long within a payload
 _ASCII_ESCAPES = ("\\u002", "\\u003", "\\u004", "\\u005", "\\u006", "\\u007")
 
 
@@ -48,10 +49,9 @@ def run(arguments: Sequence[str]) -> NoReturn:
     try:
         gc.disable()  # one payload, one exit: a collection would only look at it once more
         _close_the_mouth()
-        _on_signals(_leave)
-        raw, size = received(0)
-        # Killed by the agent now, a payload that is here would be lost for the sake of a few milliseconds.
-        _on_signals(_signal.SIG_IGN)
+        _on_signals(_stop)
+        # Killed by the agent from here on, a payload would be lost for the sake of a few milliseconds.
+        raw, size = received(0, done=lambda: _on_signals(_signal.SIG_IGN))
         if raw.strip():
             capture(raw, size, arguments=arguments, environ=os.environ, now=time.time_ns() // 1000)
     finally:
@@ -77,24 +77,33 @@ def capture(raw: bytes, size: int, *, arguments: Sequence[str], environ: Mapping
     target.keep(made)
 
 
-def received(descriptor: int) -> tuple[bytes, int]:
+def received(descriptor: int, *, done: Callable[[], None] = lambda: None) -> tuple[bytes, int]:
     """Read standard input to its end and return its bytes, at most 64 MB of them, and how many it had.
 
-    The end is also a whole JSON document after which nothing comes: some versions of Claude Code
-    leave the pipe open at the end of a session. What is beyond the limit is read and dropped, because
-    an agent that writes into a closed pipe fails.
+    The end is also a whole JSON document after which nothing comes, and anything after which nothing
+    comes for two seconds: some versions of Claude Code leave the pipe open at the end of a session. So is
+    a signal to stop. What is beyond the limit is read and dropped, because an agent that writes into a
+    closed pipe fails. `done` is called when nothing more is read.
     """
     pieces = []
     size = 0
-    while piece := _read(descriptor):
-        size += len(piece)
-        if size <= LARGEST or size - len(piece) < LARGEST:
-            pieces.append(piece)
-        if piece.rstrip().endswith(b"}") and size <= LARGEST and _is_silent(descriptor):
-            whole = b"".join(pieces)
-            if _is_whole(whole):
-                return whole, size
+    try:
+        while piece := _read(descriptor):
+            size += len(piece)
+            if size <= LARGEST or size - len(piece) < LARGEST:
+                pieces.append(piece)
+            if not _is_silent(descriptor, _SILENCE):
+                continue
+            if _is_whole(b"".join(pieces)) or _is_silent(descriptor, _PATIENCE - _SILENCE):
+                break
+        done()
+    except _StoppedError:
+        pass  # what has come by now is better than nothing
     return b"".join(pieces)[:LARGEST], size
+
+
+class _StoppedError(Exception):
+    """The agent told this process to stop."""
 
 
 class _Target:
@@ -276,8 +285,9 @@ def _on_signals(action: Any) -> None:
             _signal.signal(getattr(_signal, name), action)
 
 
-def _leave(*_: object) -> NoReturn:
-    os._exit(0)
+def _stop(*_: object) -> NoReturn:
+    _on_signals(_signal.SIG_IGN)
+    raise _StoppedError
 
 
 def _read(descriptor: int) -> bytes:
@@ -287,19 +297,22 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
-def _is_silent(descriptor: int) -> bool:
+def _is_silent(descriptor: int, milliseconds: int) -> bool:
     try:
         from select import POLLIN, poll
     except ImportError:  # Windows cannot ask a pipe
         return False
     waiting = poll()
     waiting.register(descriptor, POLLIN)
-    return not waiting.poll(_SILENCE)
+    return not waiting.poll(milliseconds)
 
 
 def _is_whole(raw: bytes) -> bool:
+    text = raw.strip()
+    if text[:1] + text[-1:] not in (b"{}", b"[]"):
+        return False
     try:
-        loads(raw.decode())
+        loads(text.decode())
     except (ValueError, RecursionError):
         return False
     return True

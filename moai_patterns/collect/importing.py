@@ -24,6 +24,7 @@ from moai_patterns.schema import PatternSchema
 from moai_patterns.storage import PatternStorage
 
 _LOOKED_AT = 64  # entries by which a file is told
+_DAMAGED = 10_000  # damaged ones before or among them
 _HEAD = 1 << 16
 _NAMED = 10_000  # damaged places that are named; further ones are counted
 _ESCAPES = ("\\u00", "\\/")  # how JSON can hide a letter from a search in its text
@@ -173,10 +174,10 @@ def _recording(path: str, summary: Summary) -> _Recording | None:
         with _open(path) as file:
             if b"{" in file.read(_HEAD):
                 file.seek(0)
-                for found in islice(read(file), _LOOKED_AT):
-                    value = found.value if isinstance(found, Entry) else None
-                    if is_payload(value) or is_line(value):
-                        return _Recording(path, os.fstat(file.fileno()), payloads=is_payload(value))
+                found = islice(read(file), _LOOKED_AT + _DAMAGED)
+                for entry in islice((entry for entry in found if isinstance(entry, Entry)), _LOOKED_AT):
+                    if is_payload(entry.value) or is_line(entry.value):
+                        return _Recording(path, os.fstat(file.fileno()), payloads=is_payload(entry.value))
     except OSError as error:
         reason = error.strerror or str(error)
     summary.ignored.append(Skipped(path, 0, reason))
