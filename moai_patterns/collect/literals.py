@@ -119,6 +119,95 @@ _index()
 _END_KEYS, _HEAD_KEYS = frozenset(_ends), frozenset(_heads)
 
 
+# The characters that JSON may write as an escape and a credential can be made of, and NUL for UTF-16.
+_CODES = {f"{code:02x}": chr(code) for code in (0, *range(0x20, 0x7F))}
+_CODES.update({code.upper(): character for code, character in _CODES.items()})
+_ROWS = tuple(f"\\u00{row}" for row in "0234567")
+_QUOTES = "\"'`"
+_ESCAPED = ("\\\\", '\\"')  # single characters of UTF-16 in JSON
+
+
+def unescaped(text: str) -> tuple[str, list[list[tuple[int, int]]]]:
+    r"""Return a text with the escapes of JSON, at any depth, and the NULs of UTF-16 resolved, and how.
+
+    Only what a credential can hide behind is resolved: ASCII as `\u00xx`, and `\/`. A quote keeps its
+    backslashes, as they tell which quote closes it. Each list maps offsets back, the last one first:
+    an offset in the result, and where the same character stood, from there on one by one.
+
+    >>> unescaped("https:\/")
+    ('https:/', [[(0, 0), (6, 6), (7, 8)]])
+    """
+    steps = []
+    if _is_escaped(text):
+        text, places = _without_escapes(text)
+        steps.append(places)
+    if "\0" in text:
+        text, places = _without_nuls(text)
+        steps.append(places)
+        if _is_escaped(text):
+            text, places = _without_escapes(text)
+            steps.append(places)
+    return text, steps
+
+
+def _is_escaped(text: str) -> bool:
+    return "\\/" in text or ("\\u00" in text and any(row in text for row in _ROWS))
+
+
+def _without_escapes(text: str) -> tuple[str, list[tuple[int, int]]]:
+    first, *rest = text.split("\\")
+    pieces, places = [first], [(0, 0)]
+    made = at = begin = len(first)
+    held = 0  # backslashes whose meaning the next character tells
+    for part in rest:
+        piece, at, held = part, at + 1, held + 1
+        while piece[:5] in ("u005c", "u005C"):
+            piece, at, held = piece[5:], at + 5, held + 1
+        if not piece:
+            continue
+        character = piece[0] if piece[0] == "/" else ""
+        size = 1
+        if piece[0] == "u" and piece[1:3] == "00":
+            character, size = _CODES.get(piece[3:5], ""), 5
+        if character:
+            # Of three backslashes before it, two stand for one, and the third begins the escape.
+            kept = held if character in _QUOTES else (held - 1 if held % 2 and size > 1 else 0)
+            shown = "\\" * kept + character
+            places += [(made, begin), (made + len(shown), at + size)]
+            pieces += [shown, piece[size:]]
+            made += len(shown) + len(piece) - size
+        else:
+            if at - begin > held:  # some were written as escapes themselves
+                places += [(made, begin), (made + held, at)]
+            pieces += ["\\" * held, piece]
+            made += held + len(piece)
+        at += len(piece)
+        begin, held = at, 0
+    pieces.append("\\" * held)
+    return "".join(pieces), places
+
+
+def _without_nuls(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """Leave out the NULs around single characters: those of UTF-16, not the ends of strings."""
+    pieces = text.split("\0")
+    kept, places = [pieces[0]], [(0, 0)]
+    made = at = len(pieces[0])
+    last, was_single = len(pieces) - 1, False
+    for number, piece in enumerate(pieces[1:], 1):
+        is_single = number < last and (len(piece) < 2 or piece in _ESCAPED)
+        at += 1
+        if is_single or was_single:
+            places.append((made, at))
+        else:
+            kept.append("\0")
+            made += 1
+        kept.append(piece)
+        made += len(piece)
+        at += len(piece)
+        was_single = is_single
+    return "".join(kept), places
+
+
 def found(text: str) -> Iterator[str]:
     """Yield the literals of credential formats that stand in a text with their tails.
 
@@ -137,6 +226,7 @@ def found(text: str) -> Iterator[str]:
             literal = announces(lower, at, at + len(stem))
             if literal:
                 yield literal
+                break
             at = lower.find(stem, at + 1)
 
 
@@ -282,9 +372,11 @@ def _token(lower: bytes, at: int, end: int) -> str:
     return "token" if lower[end : end + 1] != b"s" and _named(lower, at, end) else ""
 
 
+def _private(_: bytes, __: int, ___: int) -> str:
+    return "PRIVATE"
+
+
 def _key(lower: bytes, at: int, end: int) -> str:
-    if lower[max(0, at - 8) : at] == b"private " and lower[end : end + 1] in b"- ":
-        return "PRIVATE"
     before = lower[max(0, at - 1) : at]
     return "key" if (before.isalnum() or before in (b"_", b"-", b" ")) and _named(lower, at, end) else ""
 
@@ -317,6 +409,8 @@ _ANNOUNCED: tuple[tuple[bytes, Callable[[bytes, int, int], str]], ...] = (
     (b"pwd", _password),
     (b"secret", _secret),
     (b"token", _token),
+    (b"private key-", _private),
+    (b"private key ", _private),
     (b"key", _key),
     (b"auth", _auth),
     (b"curl", _curl),

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import time
 
-from moai_patterns.collect.literals import found
+from moai_patterns.collect.literals import found, unescaped
 from moai_patterns.errors import DamageError
 
 TYPE_CHECKING = False
@@ -39,15 +39,13 @@ def enabled(environ: Mapping[str, str]) -> bool:
 def suspicious(text: str) -> bool:
     """Tell whether a text can hold a credential; False is certain, True only means that `redact` must look.
 
-    The text may be JSON that escapes only what JSON must (as `JSON.stringify` and `json.dumps` write it);
-    then False also holds for the value that it stands for, with its keys and nested texts.
+    The text may be JSON; then False also holds for the value that it stands for, with its keys and nested
+    texts, however the characters are escaped.
 
     >>> suspicious("the task-list of a tokenizer"), suspicious("DB_PASSWORD=" + "hunter2")
     (False, True)
     """
-    for _ in found(text):
-        return True
-    return False
+    return any(True for _ in found(unescaped(text)[0]))
 
 
 def redact(value: Any, key: bytes) -> tuple[Any, int]:
@@ -172,42 +170,69 @@ def _scrub(parts: list[str], lead: str, key: bytes) -> tuple[list[str], int]:
         text = lead + "\n".join(parts) + (_PAIR if lead else "")
         if len(text) < 8:  # shorter than the shortest credential with its name
             return parts, count
-        literals = set(found(text))
+        view, steps = unescaped(text)
+        literals = set(found(view))
         if not literals:
             return parts, count
         from moai_patterns.collect.matching import spans
 
-        hits = [hit for hit in spans(text, literals) if hit[0] >= len(lead)]
-        if not hits:
+        hits = spans(view, literals)
+        at = [place for start, end, _ in hits for place in (start, end)]
+        for places in reversed(steps):
+            at = _mapped(at, places)
+        secrets = [(view[start:end], family) for start, end, family in hits]
+        marks = _marks(secrets, key)
+        stretches = [hit for hit in zip(at[::2], at[1::2], marks, strict=True) if hit[0] >= len(lead)]
+        if not stretches:
             return parts, count
         # Once more: what is left may match now, and the result must be one that nothing matches.
-        count += len(hits)
-        parts = _replaced(parts, text, hits, len(lead), key)
+        count += len(stretches)
+        parts = _replaced(parts, text, stretches, len(lead))
 
 
-def _replaced(
-    parts: list[str], text: str, hits: list[tuple[int, int, str]], offset: int, key: bytes
-) -> list[str]:
+def _mapped(ascending: list[int], places: list[tuple[int, int]]) -> list[int]:
+    """Return where in a text the offsets in its unescaped form stand."""
     result = []
-    marks = [(start, end, _placeholder(text[start:end], family, key)) for start, end, family in hits]
-    for part in parts:
-        end = offset + len(part)
-        pieces, at = [], offset
-        for first, last, mark in marks:
-            if first < end and last > offset:
-                pieces += [text[at : max(first, at)], mark]
-                at = min(last, end)
-        result.append("".join(pieces) + text[at:end])
-        offset = end + 1
+    number, last = 0, len(places) - 1
+    for offset in ascending:
+        while number < last and places[number + 1][0] <= offset:
+            number += 1
+        result.append(places[number][1] + offset - places[number][0])
     return result
 
 
-def _placeholder(secret: str, family: str, key: bytes) -> str:
+def _replaced(parts: list[str], text: str, stretches: list[tuple[int, int, str]], offset: int) -> list[str]:
+    result = []
+    number = 0
+    for part in parts:
+        end = offset + len(part)
+        pieces, at = [], offset
+        while number < len(stretches) and stretches[number][0] < end:
+            first, last, mark = stretches[number]
+            pieces += [text[at : max(first, at)], mark]
+            at = min(last, end)
+            if last > end:
+                break  # it goes on in the next part
+            number += 1
+        result.append("".join(pieces) + text[at:end])
+        offset = end + 1
+        while number < len(stretches) and stretches[number][1] <= offset:
+            number += 1
+    return result
+
+
+def _marks(secrets: list[tuple[str, str]], key: bytes) -> list[str]:
+    """Return the placeholder of each secret of a family."""
     from moai_patterns.collect.matching import essence
 
     try:
         from _blake2 import blake2b
     except ImportError:
         from hashlib import blake2b
-    data = essence(secret, family).encode("utf-8", "surrogatepass")
-    return f"[REDACTED:{family}:{blake2b(data, digest_size=6, key=key).hexdigest()}]"
+    made: dict[tuple[str, str], str] = {}
+    for secret, family in secrets:
+        if (secret, family) not in made:
+            data = essence(secret, family).encode("utf-8", "surrogatepass")
+            digits = blake2b(data, digest_size=6, key=key).hexdigest()
+            made[secret, family] = f"[REDACTED:{family}:{digits}]"
+    return [made[secret] for secret in secrets]
