@@ -307,6 +307,47 @@ os._exit(0)
         path.unlink()
 
 
+@pytest.mark.parametrize("way", ["removed", "renamed", "removed amid a write"])
+def test_no_save_is_acknowledged_into_a_file_that_is_gone(tmp_path: Path, way: str) -> None:
+    """However soon after a save the file goes away, the next save is found in the store, by anybody."""
+    path = tmp_path / "patterns.db"
+
+    def away() -> None:
+        path.rename(tmp_path / "other.db") if way == "renamed" else path.unlink()
+
+    def late(connection: sqlite3.Connection) -> int:
+        if path.exists() and not gone:
+            gone.append(True)
+            away()
+        return connection.execute("DELETE FROM patterns").rowcount
+
+    gone: list[bool] = []
+    with closing(SqliteBackend(str(path))) as store:
+        store.write(Batch([stored("old", 1, context={"tags": ["x"]})]))
+        if way == "removed amid a write":
+            assert store._writer.transact(late) == 0
+        else:
+            away()
+        store.write(Batch([stored("old", 1)]))
+        store.write(Batch([stored("new", 1, context={"tags": ["x"]})]))
+        assert store.count(EVERYTHING) == 2
+        with closing(SqliteBackend(str(path))) as other:
+            assert other.get("new") is not None
+            assert other.check(read_data=True) == []
+
+
+def test_a_failing_look_at_the_log_refuses_no_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is committed is acknowledged, also when the log cannot be looked at afterwards."""
+
+    def broken(path: str, size: int) -> bool:
+        raise OSError(5, "Input/output error")
+
+    with closing(SqliteBackend(str(tmp_path / "patterns.db"))) as store:
+        monkeypatch.setattr("moai_patterns.backends.sqlite.database.log_reaches", broken)
+        store.write(Batch([stored("a", 1)]))
+        assert store.count(EVERYTHING) == 1
+
+
 def test_an_orphaned_log_is_set_aside(tmp_path: Path) -> None:
     """When the database was removed but not its log, a new one does not take up the old records."""
     path = tmp_path / "patterns.db"

@@ -72,6 +72,8 @@ class Database:
 
                 create_file(self, end)
             return self.attempt(self._connect, end)
+        except StoreError:
+            raise
         except OSError as error:
             raise faults.from_system(error, self.path) from error
 
@@ -108,10 +110,18 @@ class Database:
             pause = min(pause * 1.5, 0.02)
 
     def committed(self, connection: sqlite3.Connection) -> None:
-        """Checkpoint now and then, after a commit, so that the log stays bounded."""
+        """Checkpoint now and then, after a commit, so that the log stays bounded.
+
+        What is committed stays so whatever fails here; a later commit tries again.
+        """
         self._commits += 1
-        if self._commits % _LOOK_EVERY != 1:
-            return
+        if self._commits % _LOOK_EVERY == 1:
+            try:
+                self._bound(connection)
+            except OSError:
+                self._commits -= 1
+
+    def _bound(self, connection: sqlite3.Connection) -> None:
         # What a checkpoint has brought over is known only as long as some process has the file open: after
         # that the log counts as new again, so a process that may be alone has to empty it.
         bound, mode = (FIRST_BOUND, "TRUNCATE") if self._commits == 1 else (LATER_BOUND, "PASSIVE")

@@ -94,22 +94,40 @@ class TableWriter:
         if not self._mutex.acquire(timeout=max(self.database.timeout, 0.0)):
             raise BusyError(f"{self.database.path}: other threads were writing all the time; try again")
         try:
-            connection = self._ready(end)
-            lock = self.database.lock
-            lock.acquire(shared=True, timeout=max(0.0, end - time.monotonic()))
-            try:
-                result = self.database.attempt(lambda: action(connection), end)
-            finally:
-                lock.release()
-                if connection.in_transaction:  # even the rollback failed
-                    self._connection = None
-                    self.database.close(connection)
-            self.database.committed(connection)
-            return result
+            while True:
+                connection = self._ready(end)
+                try:
+                    result = self._run(connection, action, end)
+                except (StoreError, ConflictError):
+                    if self._is_current():
+                        raise
+                else:
+                    # What was committed into a file that is not the store any more is lost with it; a look
+                    # takes 2 us of a save's 50.
+                    if self._is_current():
+                        self.database.committed(connection)
+                        return result
+                if time.monotonic() > end:
+                    raise BusyError(f"{self.database.path}: the file was replaced all the time; try again")
+        except StoreError:
+            raise
         except OSError as error:
             raise faults.from_system(error, self.database.path) from error
         finally:
             self._mutex.release()
+
+    def _run(
+        self, connection: sqlite3.Connection, action: Callable[[sqlite3.Connection], int], end: float
+    ) -> int:
+        lock = self.database.lock
+        lock.acquire(shared=True, timeout=max(0.0, end - time.monotonic()))
+        try:
+            return self.database.attempt(lambda: action(connection), end)
+        finally:
+            lock.release()
+            if connection.in_transaction:  # even the rollback failed
+                self._connection = None
+                self.database.close(connection)
 
     def checkpoint(self) -> bool:
         """Empty the write-ahead log into the database; tell whether it could be done."""
@@ -144,19 +162,17 @@ class TableWriter:
         """Return the connection, opened when needed, and anew when the file was replaced."""
         if self._closed:
             raise StoreError(errno.EBADF, "this store is closed", self.database.path)
-        now = time.monotonic()
         if self._connection is not None:
-            # A look at the file takes 2 us of 50, and one that follows at once cannot find anything new.
-            if now < self._looked + _LOOK_AFTER:
-                return self._connection
-            if self._is_current():
-                self._looked = now
+            # Only after a pause, for every commit is followed by a look.
+            if time.monotonic() < self._looked + _LOOK_AFTER or self._is_current():
                 return self._connection
             connection, self._connection = self._connection, None
             self._part(connection)
+        # Before opening, so that a file which is replaced meanwhile is not taken for the opened one.
+        file = database.identity(self.database.path)
         self._connection = self.database.open(end)
-        self._looked = now
-        self._file = database.identity(self.database.path)
+        self._file = file or database.identity(self.database.path)
+        self._looked = time.monotonic()
         return self._connection
 
     def _is_current(self) -> bool:
@@ -164,8 +180,10 @@ class TableWriter:
         try:
             found = os.stat(self.database.path)
         except OSError:
-            return False
-        return (found.st_dev, found.st_ino) == self._file
+            found = None
+        current = found is not None and (found.st_dev, found.st_ino) == self._file
+        self._looked = time.monotonic() if current else 0.0
+        return current
 
     def before_fork(self) -> None:
         """Close the connection: SQLite takes locks of the parent that a child sees for its own."""
