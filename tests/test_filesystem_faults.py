@@ -313,11 +313,12 @@ def test_a_cut_journal_is_damage_and_a_killed_session_is_none(tmp_path: Path) ->
                 with pytest.raises(DamageError, match=batch.name):
                     list(fresh.scan(EVERYTHING))
         batch.write_bytes(whole)
-        session = store.single_writer()
-        session.write(Batch([stored("s0", MIDNIGHT)]))
-        (journal,) = set((path / "journal").iterdir()) - {batch}
-        with journal.open("ab") as file:
-            file.write(b'{"pattern_id":"s1","pattern')
+    succeed(
+        [child(lambda: FilesystemBackend(str(path)).single_writer().write(Batch([stored("s0", MIDNIGHT)])))]
+    )
+    (journal,) = set((path / "journal").iterdir()) - {batch}
+    with journal.open("ab") as file:
+        file.write(b'{"pattern_id":"s1","pattern')
     with opened(path) as store:
         assert store.check(read_data=True) == []
         assert store.count(EVERYTHING) == 6

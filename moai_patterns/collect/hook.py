@@ -20,7 +20,7 @@ import time
 from moai_patterns.errors import StoreError
 from moai_patterns.identifiers import new_id
 from moai_patterns.instant import isoformat
-from moai_patterns.lightjson import dumps, loads, readable
+from moai_patterns.lightjson import dumps, loads
 from moai_patterns.location import beside, default_store, in_project, parse_store, spools
 
 TYPE_CHECKING = False
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 LARGEST = 64 << 20  # bytes of a payload; the parsed form takes up to ten times as much memory
 WAIT = 0.5  # seconds for all locks together
+LOGGED = 20_000  # hot files from which a hook makes a change log anew, as after a start of the machine
 DRAINED = 32  # batches from the spool per hook: a few milliseconds
 _PIECE = 1 << 20
 _SILENCE = 100  # milliseconds without another byte, after which a whole payload counts as all
@@ -174,7 +175,7 @@ class _Target:
         if backend == "filesystem":
             from moai_patterns.backends.filesystem.write import TreeWriter
 
-            tree = TreeWriter(path, durability="os", timeout=left, readable=_readable, line=_line)
+            tree = TreeWriter(path, durability="os", timeout=left, most=LOGGED)
             return lambda records, fresh: tree.write(records, fresh=fresh)
         from moai_patterns.backends.sqlite.write import TableWriter
 
@@ -248,14 +249,6 @@ def _location(arguments: Sequence[str], environ: Mapping[str, str]) -> Location:
     if location[0] == "memory":
         raise StoreError("a store in memory would end with the hook; name a file: or sqlite: store")
     return location
-
-
-def _readable(record: Record) -> bytes:
-    return readable(record).encode() + b"\n"
-
-
-def _line(record: Record) -> bytes:
-    return dumps(record).encode()
 
 
 def _text(raw: bytes) -> str | bytes:

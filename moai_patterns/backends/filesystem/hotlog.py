@@ -36,13 +36,14 @@ if TYPE_CHECKING:
     # ... and whether it is settled
     Found = tuple[int, int, str, bool]
 
-_MAGIC = 0x33_47_4F_4C_49_41_4F_4D  # "MOAILOG3"
-# Words: magic, number of the log, buckets, last seq, log bytes, lines, boot, check of these; settled bytes.
-_HEADER = 9
-_NUMBER, _BUCKETS, _SEQ, _BYTES, _LINES, _BOOT = range(1, 7)
-_SETTLED = 8
-_WORDS, _ALL_WORDS = struct.Struct("<7Q"), struct.Struct("<8Q")
-_SUMMED = 64  # bytes of the header that its check covers, and the check
+_MAGIC = 0x34_47_4F_4C_49_41_4F_4D  # "MOAILOG4"
+# Words: magic, number of the log, buckets, last seq, log bytes, lines, boot, damaged journals, check of
+# these; settled bytes.
+_HEADER = 10
+_NUMBER, _BUCKETS, _SEQ, _BYTES, _LINES, _BOOT, _DOUBT = range(1, 8)
+_SETTLED = 9
+_WORDS, _ALL_WORDS = struct.Struct("<8Q"), struct.Struct("<9Q")
+_SUMMED = 72  # bytes of the header that its check covers, and the check
 _FIRST_BUCKETS = 1024
 _GROWTH = 4
 _SPARSE = 2  # buckets per line, at least: each line in a chain costs a read, a bucket eight bytes
@@ -76,7 +77,7 @@ class HotLog:
                 raise StaleLogError("there is no table of heads")
             self._map(facts.st_size)
             # A writer may be in the middle of the header. Under the lock of the tree nobody is.
-            header = next((found for found in map(self._header, range(3)) if found), None)
+            header = self._header() or self._header() or self._header()
             if header is None or header[_BOOT] != boot():
                 raise StaleLogError("the table of heads is damaged or of another boot")
             self._log, _ = _open(os.path.join(directory, f"log.{header[_NUMBER]}"))
@@ -100,6 +101,11 @@ class HotLog:
     def seq(self) -> int:
         """The last arrival number."""
         return int(self._words[_SEQ])
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it was made of a tree with damaged journals: what they held may be unknown to it."""
+        return bool(self._words[_DOUBT])
 
     @property
     def lines(self) -> int:
@@ -230,7 +236,7 @@ class HotLog:
             end = line.find(b"\n")
         return _sound(line[: max(end, 0)])
 
-    def _header(self, _: int = 0) -> list[int] | None:
+    def _header(self) -> list[int] | None:
         """Return the words of the header, None when they do not fit each other."""
         raw = self._mapped[:_SUMMED]
         words = list(_ALL_WORDS.unpack(raw))
@@ -246,7 +252,7 @@ class HotLog:
 
     def _map(self, size: int) -> None:
         access = mmap.ACCESS_WRITE if self._writable else mmap.ACCESS_READ
-        self._mapped = mmap.mmap(self._heads, size, access=access)
+        self._mapped = mmap.mmap(self._heads, size - size % 8, access=access)
         self._words = memoryview(self._mapped).cast("Q")
 
     def _map_again(self, buckets: int) -> None:
@@ -290,7 +296,7 @@ def _open(path: str) -> tuple[int, bool]:
 
 
 def _packed(header: Sequence[int]) -> bytes:
-    body = _WORDS.pack(*header[:7])
+    body = _WORDS.pack(*header[:8])
     return body + crc32(body).to_bytes(8, "little")
 
 
@@ -313,16 +319,18 @@ def _sound(line: bytes) -> bytes:
     return line
 
 
-def create(directory: str, changes: Iterable[tuple[int, int, int, str]], seq: int) -> None:
+def create(
+    directory: str, changes: Iterable[tuple[int, int, int, str]], seq: int, *, damaged: int = 0
+) -> None:
     """Write a log of these (hash, seq, revision, place) and put it in the place of any other.
 
-    `seq` is the last arrival number given so far.
+    `seq` is the last arrival number given so far, `damaged` the number of journals that were not whole.
     """
     fileops.make_dirs(directory)
     old = [name for name in os.listdir(directory) if name.startswith(("log.", "heads."))]
     numbers = [name.rpartition(".")[2] for name in old]
     number = 1 + max((int(found) for found in numbers if found.isdecimal()), default=0)
-    header = [_MAGIC, number, _FIRST_BUCKETS, seq, 0, 0, boot()]
+    header = [_MAGIC, number, _FIRST_BUCKETS, seq, 0, 0, boot(), damaged]
     fileops.create(os.path.join(directory, f"log.{number}"), b"")
     fresh = os.path.join(directory, f"heads.{number}")
     fileops.create(fresh, _packed(header) + struct.pack("<Q", _checked(0)) * (1 + _FIRST_BUCKETS))

@@ -110,39 +110,45 @@ class Lookup:
                 if settled or damage.errno != errno.ENOENT:
                     raise
             else:
-                if settled and lost:
-                    raise DamageError(errno.ENOENT, f"{self._file(lost)} is missing: it held {identity!r}")
                 if settled or not self._missed:
-                    return found
+                    self._must_be_certain()
+                    if not lost:
+                        return found
+                    raise DamageError(errno.ENOENT, f"{self._file(lost)} is missing: it held {identity!r}")
             before = now
 
     def close(self) -> None:
         """Close what is open."""
         self._view.close()
 
+    def _must_be_certain(self) -> None:
+        """Raise `DamageError` where a damaged journal may have held what the log was never told."""
+        log = self._tree.current_log()
+        if log is not None and log.is_doubtful:
+            for found in self.journals.living(self.cold.manifest.dead):
+                if found.damage:
+                    raise DamageError(f"{found.path}: {found.damage}")
+
     def _revisions(
         self, changes: list[Found], identity: str, parts: Sequence[str]
     ) -> tuple[list[Record], str]:
         """Return the revisions of an id, newest first, and the place of one that is lost, or nothing.
 
-        What lies before the last removal is gone. Of the heads, only the newest is looked for.
+        Of the heads, only the newest is looked for.
         """
         gone = [seq for seq, _, place, _ in changes if self._is_removal(place, identity, seq)]
         removed = max(gone, default=-1)
-        ended = max((seq for seq, _, place, _ in changes if place.endswith(":-")), default=-1)
         found: dict[int, Record] = {}
-        missing: dict[int, str] = {}
-        for seq, revision, place, settled in changes:
-            # An id that was removed comes back through a journal, so what its hot file holds is gone.
-            alive = seq > removed if ":" in place else not gone
-            if not alive or revision in found or place.endswith(":-"):
+        missing: list[Found] = []
+        for change in _living(changes, removed):
+            seq, revision, place, _ = change
+            if revision in found:
                 continue
             try:
                 record = self._at(place, identity, seq)
             except FileNotFoundError:
                 self._missed = True
-                if settled and seq > ended:  # a removal that is physical has taken its journal along
-                    missing.setdefault(revision, place)
+                missing.append(change)
                 continue
             if record is not None:
                 found[revision] = record
@@ -153,10 +159,8 @@ class Lookup:
                 for record in self.cold.find(identity, part):
                     if record["_meta"]["seq"] > removed:
                         found.setdefault(record["_meta"]["revision"], record)
-        newest = sorted(found, reverse=True)
-        known = range(newest[0] + 1) if found and parts == HEADS else found
-        lost = [place for revision, place in missing.items() if revision not in known]
-        return [found[revision] for revision in newest], lost[0] if lost else ""
+        newest = [found[revision] for revision in sorted(found, reverse=True)]
+        return newest, _lost(missing, changes, newest, parts)
 
     def _file(self, place: str) -> str:
         name, colon, _ = place.partition(":")
@@ -195,6 +199,35 @@ class Lookup:
             return record if record["pattern_id"] == identity else None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamageError(f"{path}{colon}{span}: this is no stored record: {error}") from None
+
+
+def _living(changes: list[Found], removed: int) -> list[Found]:
+    """Return what no removal has ended, the newest revision first.
+
+    Not by arrival: a tree that was copied without its times has other ones. An id that was removed comes
+    back through a journal, so what its hot file holds is gone.
+    """
+    living = [
+        change
+        for change in changes
+        if not change[2].endswith(":-") and (change[0] > removed if ":" in change[2] else removed < 0)
+    ]
+    return sorted(living, key=lambda change: (change[1], change[0]), reverse=True)
+
+
+def _lost(missing: list[Found], changes: list[Found], newest: list[Record], parts: Sequence[str]) -> str:
+    """Return the place of a revision that was settled, is nowhere, and would have been part of the answer."""
+    # A removal that is physical has taken its journal along, so it cannot be looked up any more.
+    ended = max((seq for seq, _, place, _ in changes if place.endswith(":-")), default=-1)
+    revisions = {record["_meta"]["revision"] for record in newest}
+    head, arrived = max(revisions, default=0), newest[0]["_meta"]["seq"] if newest else -1
+    for seq, revision, place, settled in missing:
+        wanted = revision > head if parts == HEADS else revision not in revisions
+        saved_again = revision > head and seq < arrived
+        removed = seq < ended if ":" in place else ended >= 0
+        if wanted and settled and not (removed or saved_again):
+            return place
+    return ""
 
 
 def read_hot(path: str) -> Record:

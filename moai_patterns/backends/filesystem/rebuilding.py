@@ -3,43 +3,89 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 
 from moai_patterns.backends.filesystem import hotlog, journal
 from moai_patterns.backends.filesystem.journal import Journal, JournalDamageError
 from moai_patterns.backends.filesystem.names import digest, parse_hot
+from moai_patterns.errors import BusyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from moai_patterns.backends.filesystem.hotlog import Found
     from moai_patterns.backends.filesystem.tree import Tree
 
     # hash, seq, revision, place
     Announced = tuple[int, int, int, str]
 
 
-def rebuild(tree: Tree) -> None:
+def rebuild(tree: Tree, most: int | None = None) -> None:
     """Replace the log of a tree; to be called under its exclusive lock.
 
     A hot file is dated by its arrival number, journals carry theirs; what was compacted before is known
-    to the manifest.
+    to the manifest. Raises `BusyError` for a tree with more than `most` hot files.
     """
-    found = sorted(changes(tree), key=lambda change: change[1])
-    hotlog.create(tree.index, found, max([tree.last_compacted(), *(seq for _, seq, _, _ in found)]))
+    hot = list(islice(_hot(tree), None if most is None else most + 1))
+    if most is not None and len(hot) > most:
+        raise BusyError(
+            f"{tree.index} has to be made anew, which takes a while; any command that opens the store does it"
+        )
+    found, damaged = _journals(tree)
+    found += hot
+    found.sort(key=lambda change: change[1])
+    last = max([tree.last_compacted(), *(seq for _, seq, _, _ in found)])
+    hotlog.create(tree.index, found, last, damaged=damaged)
 
 
 def changes(tree: Tree) -> list[Announced]:
     """Return every change that hot files and journals tell of."""
-    return [*_hot(tree), *_journals(tree)]
+    return [*_hot(tree), *_journals(tree)[0]]
 
 
-def _hot(tree: Tree) -> list[Announced]:
-    found: list[Announced] = []
+class LooseChanges:
+    """Finds changes by listing the tree, anew whenever something in it has changed."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._seen: list[tuple[str, int, int]] | None = None
+        self._by_hash: dict[int, list[Found]] = {}
+
+    def find(self, hashed: int) -> list[Found]:
+        """Return the changes of the ids with this hash, newest arrival first."""
+        now = self._state()
+        if now != self._seen:
+            self._by_hash = {}
+            for known, seq, revision, place in changes(self._tree):
+                self._by_hash.setdefault(known, []).append((seq, revision, place, True))
+            self._seen = now
+        return sorted(self._by_hash.get(hashed, ()), reverse=True)
+
+    def _state(self) -> list[tuple[str, int, int]]:
+        """What changes when a file comes or goes, or a session's journal grows."""
+        tree = self._tree
+        places = [os.path.join(tree.journals, name) for name in journal.listed(tree.journals)]
+        places += [tree.journals, *(tree.path(day) for day in _days(tree))]
+        state = []
+        for place in places:
+            try:
+                facts = os.stat(place)
+            except FileNotFoundError:
+                continue
+            state.append((place, facts.st_mtime_ns, facts.st_size))
+        return state
+
+
+def _hot(tree: Tree) -> Iterator[Announced]:
+    for day in _days(tree):
+        yield from _of_day(tree, day)
+
+
+def _days(tree: Tree) -> Iterator[str]:
     for year in _entries(tree.root, 4):
         for month in _entries(tree.path(year), 2):
-            for day in _entries(tree.path(f"{year}/{month}"), 2):
-                found += _of_day(tree, f"{year}/{month}/{day}")
-    return found
+            yield from (f"{year}/{month}/{day}" for day in _entries(tree.path(f"{year}/{month}"), 2))
 
 
 def _of_day(tree: Tree, relative: str) -> Iterator[Announced]:
@@ -47,27 +93,37 @@ def _of_day(tree: Tree, relative: str) -> Iterator[Announced]:
         with os.scandir(tree.path(relative)) as entries:
             for entry in entries:
                 parsed = parse_hot(entry.name)
-                if parsed is not None:
+                if parsed is None:
+                    continue
+                try:
                     arrived = entry.stat(follow_symlinks=False).st_mtime_ns // 1000
-                    yield parsed[2], arrived, 1, f"{relative}/{entry.name}"
+                except FileNotFoundError:
+                    continue  # compaction has removed it: it is in a segment
+                yield parsed[2], arrived, 1, f"{relative}/{entry.name}"
     except (FileNotFoundError, NotADirectoryError):
-        return  # compaction has removed what lay there: it is in a segment
+        return
 
 
-def _journals(tree: Tree) -> list[Announced]:
+def _journals(tree: Tree) -> tuple[list[Announced], int]:
+    """Return what the journals tell, and how many of them are damaged."""
     found: list[Announced] = []
+    damaged = 0
     for name in journal.listed(tree.journals):
         try:
             opened = Journal(os.path.join(tree.journals, name))
-        except (JournalDamageError, FileNotFoundError):
+        except FileNotFoundError:
+            continue
+        except JournalDamageError:
+            damaged += 1
             continue  # check() names it, and a scan refuses it; what else there is stays findable
+        damaged += bool(opened.damage)
         found += (
             (digest(identity), seq, revision, f"{name}:-") for identity, revision, seq in opened.removals
         )
         for position, hashed in enumerate(opened.hashes):
             place = f"{name}:{opened.offsets[position]}:{opened.lengths[position]}"
             found.append((hashed, opened.seqs[position], opened.revisions[position], place))
-    return found
+    return found, damaged
 
 
 def _entries(directory: str, digits: int) -> list[str]:

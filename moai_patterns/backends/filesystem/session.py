@@ -28,6 +28,7 @@ class JournalWriter(SingleWriter):
     def __init__(self, writer: TreeWriter) -> None:
         self._writer = writer
         self._open: _Growing | None = None
+        writer.begin(self)
 
     def write(self, batch: Batch) -> None:
         """Write a batch. Raises what the backend raises."""
@@ -38,6 +39,10 @@ class JournalWriter(SingleWriter):
 
     def close(self) -> None:
         """End the session: its journal is on the medium if the store's level asks for that."""
+        self._writer.end(self)
+        self._end_journal()
+
+    def _end_journal(self) -> None:
         growing, self._open = self._open, None
         if growing is not None:
             growing.close(sync=self._writer.durability != "os")
@@ -64,10 +69,15 @@ class JournalWriter(SingleWriter):
             log.settle()
             growing.columns.add(record, hashed, len(line), seq)
         if writer.durability == "record":
-            growing.sync()
+            try:
+                growing.sync()
+            except BaseException:  # nobody knows what of it the medium holds, so nothing more is added to it
+                self._open = None
+                growing.abandon()
+                raise
 
     def _begin(self, seq: int) -> _Growing:
-        self.close()
+        self._end_journal()
         self._open = growing = _Growing(self._writer, journal.name(seq))
         if self._writer.durability != "os":
             self._writer.sync_directory(self._writer.tree.journals)
@@ -88,11 +98,21 @@ class _Growing:
         self._owned = fileops.Lock(fresh)
         self._owned.acquire(timeout=1.0)  # before it has its name, or a compaction could take it for left
         self._descriptor = fileops.open_shared(fresh, append=True)
-        writer.publish(fresh, os.path.join(writer.tree.journals, name))
+        try:
+            writer.publish(fresh, os.path.join(writer.tree.journals, name))
+        except BaseException:
+            self.abandon()
+            fileops.remove(fresh)
+            raise
 
     def is_full(self) -> bool:
-        """Tell whether the next line belongs into another journal, as it does in a forked child."""
-        return self.offset > _MOST_BYTES or self._pid != os.getpid()
+        """Tell whether the next line belongs into another journal: so it does in a forked child, too.
+
+        And when somebody has removed the file, with the whole tree perhaps.
+        """
+        if self.offset > _MOST_BYTES or self._pid != os.getpid():
+            return True
+        return os.fstat(self._descriptor).st_nlink == 0
 
     def append(self, line: bytes) -> None:
         line += b"\n"

@@ -62,8 +62,11 @@ class Tree:
 
         Waits at most `timeout` seconds for others who do the same; `sync` waits for the medium too.
         """
-        if self._exists:
-            return
+        if not self._exists:
+            self.make(timeout, sync=sync)
+
+    def make(self, timeout: float, *, sync: bool = False) -> None:
+        """Make the directories and an empty manifest where they are missing."""
         for directory in (self.root, self.journals, self.temporary, self.index):
             fileops.make_dirs(directory)
         # Under the lock: who starts a moment later must not replace what has been compacted since.

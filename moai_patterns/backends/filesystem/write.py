@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from types import ModuleType, TracebackType
     from typing import TypeVar
 
+    from moai_patterns.backends.base import SingleWriter
     from moai_patterns.backends.filesystem.hotlog import Found, HotLog
     from moai_patterns.backends.filesystem.lookup import Lookup
+    from moai_patterns.backends.filesystem.rebuilding import LooseChanges
     from moai_patterns.query import Record
 
     T = TypeVar("T")
@@ -53,6 +55,8 @@ class TreeWriter:
             medium before `write` returns.
         timeout: seconds to wait for other writers before `BusyError`.
         readable, line: how a record becomes a hot file and a journal line.
+        most: hot files up to which a change log that cannot be trusted is made anew, which takes about
+            10 us each; `BusyError` beyond. None for any number.
 
     Raises `LayoutError`, `BusyError`, `ConflictError` and `OSError`.
     """
@@ -65,11 +69,15 @@ class TreeWriter:
         timeout: float = 0.5,
         readable: Encode = encode_readable,
         line: Encode = encode_line,
+        most: int | None = None,
     ) -> None:
         self.tree = Tree(path)
         self.durability = durability
         self._sync = durability != "os"
-        self._durable: set[str] = set()
+        self._durable: dict[str, int] = {}
+        self._sessions: list[SingleWriter] = []
+        self._loose: LooseChanges | None = None
+        self._most = most
         self.timeout = timeout
         self._readable = readable
         self._line = line
@@ -95,7 +103,7 @@ class TreeWriter:
             return act()
         except StaleLogError:
             with self.tree.lock.held(timeout=self.timeout):
-                self.tree.renew_log(_rebuild)
+                self.tree.renew_log(self._rebuild)
             return act()
 
     def locked(self) -> Locked:
@@ -119,7 +127,7 @@ class TreeWriter:
         except OSError as error:
             if error.errno not in fileops.DENIED:
                 raise
-        return _loose(self.tree, hashed)
+        return self._find_loose(hashed)
 
     def check(self, log: HotLog, add: Sequence[Record]) -> None:
         """Raise `ConflictError` unless each record follows its head."""
@@ -138,32 +146,50 @@ class TreeWriter:
             fileops.create(path, data, sync=self._sync)
 
     def sync_directory(self, directory: str) -> None:
-        """Wait for a directory's entries, and once for those of the directories above it.
+        """Wait for a directory's entries, and once for its own and for those of the directories above it.
 
-        Another process may have made these and not waited yet.
+        Another process may have made these and not waited yet, up to the first that was there before.
         """
         fileops.sync_dir(directory)
-        while directory != self.tree.root:
-            directory = os.path.dirname(directory)
-            if directory not in self._durable:
-                fileops.sync_dir(directory)
-                self._durable.add(directory)
+        while (parent := os.path.dirname(directory)) != directory:
+            inode = os.stat(directory).st_ino
+            if self._durable.get(directory) == inode:
+                return
+            try:
+                fileops.sync_dir(parent)
+            except OSError:
+                if len(directory) >= len(self.tree.root):
+                    raise
+                return  # far above, where we may not look, nobody made anything for this tree
+            self._durable[directory] = inode
+            directory = parent
 
     def open_log(self) -> HotLog:
         """Return the change log, made anew if need be, with nothing in it that was never committed.
 
         Call it under the tree's lock.
         """
-        log = self.tree.log(_rebuild)
+        log = self.tree.log(self._rebuild)
         if not log.is_settled:
             self._resolve(log)
         return log
 
     def close(self) -> None:
-        """Release files."""
+        """Release files, those of sessions under way too."""
+        for session in list(self._sessions):
+            session.close()
         if self._lookup is not None:
             self._lookup.close()
         self.tree.close()
+
+    def begin(self, session: SingleWriter) -> None:
+        """Close this session with the writer, unless it ends before."""
+        self._sessions.append(session)
+
+    def end(self, session: SingleWriter) -> None:
+        """Take it that this session is over."""
+        if session in self._sessions:
+            self._sessions.remove(session)
 
     def lookup(self) -> Lookup:
         """Return what finds records by id; loads the reading side."""
@@ -184,17 +210,31 @@ class TreeWriter:
     def _changes_anew(self, hashed: int) -> list[Found]:
         try:
             with self.tree.lock.held(timeout=self.timeout):
-                return self.tree.renew_log(_rebuild).find(hashed)
+                return self.tree.renew_log(self._rebuild).find(hashed)
         except OSError as error:
             if error.errno not in fileops.DENIED:
                 raise
-        return _loose(self.tree, hashed)
+        return self._find_loose(hashed)
+
+    def _find_loose(self, hashed: int) -> list[Found]:
+        """Find changes in a tree that can only be read and has no log to be trusted."""
+        if self._loose is None:
+            from moai_patterns.backends.filesystem.rebuilding import LooseChanges
+
+            self._loose = LooseChanges(self.tree)
+        return self._loose.find(hashed)
+
+    def _rebuild(self, tree: Tree) -> None:
+        from moai_patterns.backends.filesystem.rebuilding import rebuild
+
+        rebuild(tree, self._most)
 
     def _write_file(self, record: Record, fresh: bool) -> None:
         identity = record["pattern_id"]
         hashed = digest(identity)
         relative = hot_path(record["pattern_type"], record["_meta"]["instant"], identity, hashed)
         target = self.tree.path(relative)
+        directory = os.path.dirname(target)
         temporary = self.tree.temporary_path()
         self.create(temporary, seal_file(record, self._readable))
         try:
@@ -204,7 +244,7 @@ class TreeWriter:
                 if not fresh and self._is_known(log, identity, hashed, target):
                     self._publish_journal(log, [record], ())
                     fileops.remove(temporary)
-                    target = self.tree.path("journal/")
+                    directory = self.tree.journals
                 else:
                     seq = next_seq(log)
                     fileops.date(temporary, seq)
@@ -215,7 +255,7 @@ class TreeWriter:
             fileops.remove(temporary)
             raise
         if self._sync:
-            self.sync_directory(os.path.dirname(target))
+            self.sync_directory(directory)
 
     def _is_known(self, log: HotLog, identity: str, hashed: int, target: str) -> bool:
         """Tell whether the tree has any trace of this hash; raise `ConflictError` if it is the id's head."""
@@ -339,11 +379,20 @@ class Locked:
         self._writer = writer
 
     def __enter__(self) -> HotLog:
-        self._writer.tree.lock.acquire(timeout=self._writer.timeout)
+        tree, timeout = self._writer.tree, self._writer.timeout
         try:
-            return self._writer.open_log()
+            tree.lock.acquire(timeout=timeout)
+        except FileNotFoundError:  # somebody has removed the whole tree
+            tree.make(timeout)
+            tree.lock.acquire(timeout=timeout)
+        try:
+            try:
+                return self._writer.open_log()
+            except StaleLogError:
+                tree.renew_log(self._writer._rebuild)
+                return self._writer.open_log()
         except BaseException:
-            self._writer.tree.lock.release()
+            tree.lock.release()
             raise
 
     def __exit__(
@@ -365,18 +414,3 @@ def _journal() -> ModuleType:
     from moai_patterns.backends.filesystem import journal
 
     return journal
-
-
-def _loose(tree: Tree, hashed: int) -> list[Found]:
-    from moai_patterns.backends.filesystem.rebuilding import changes
-
-    return sorted(
-        ((seq, revision, place, True) for known, seq, revision, place in changes(tree) if known == hashed),
-        reverse=True,
-    )
-
-
-def _rebuild(tree: Tree) -> None:
-    from moai_patterns.backends.filesystem.rebuilding import rebuild
-
-    rebuild(tree)
