@@ -129,6 +129,11 @@ class _Recording:
         self._written = status.st_mtime_ns // 1000
         self._equal: dict[str, int] = {}
 
+    def forget(self) -> None:
+        """Give up what was only needed while the file was read."""
+        self.transcript = Transcript()
+        self._equal = {}
+
     def moment(self, entry: Entry, now: int) -> int:
         """Return the time that stands in where nothing tells one: when the file was last written.
 
@@ -216,6 +221,7 @@ class _Import:
         self._summary.repeated += recording.transcript.repeated
         for session, moment in recording.transcript.sessions.items():
             self._sessions[session] = min(self._sessions.get(session, moment), moment)
+        recording.forget()
         yield recording.size
 
     def finish(self) -> None:
