@@ -14,6 +14,7 @@ from hook_payloads import PAYLOADS
 from moai_patterns import PatternStorage, StoreError
 from moai_patterns.collect import claude_code, transcripts
 from moai_patterns.collect.importing import Skipped, Summary, import_paths
+from moai_patterns.instant import SECOND, instant
 from transcript_lines import SESSION, Session, call, progress, text
 
 Record = dict[str, Any]
@@ -339,3 +340,44 @@ def test_a_summary_says_how_much_and_names_a_bounded_number_of_places(
         "1 characters of a torn entry: no JSON at character 1: "
         "Expecting property name enclosed in double quotes",
     )
+
+
+def captured(storage: PatternStorage, after: int, **payload: Any) -> Record:
+    """Store what a hook makes of a payload so many seconds after the session's first; return the payload."""
+    moment = instant("2026-01-12T09:00:00.250Z") + after * SECOND
+    made = claude_code.records({"session_id": SESSION, **payload}, now=moment, new_id=lambda: f"live-{after}")
+    storage.save_batch(made)
+    return {"session_id": SESSION, **payload}
+
+
+def test_a_transcript_fills_in_what_hooks_had_to_assume(storage: PatternStorage, tmp_path: Path) -> None:
+    """Duration and outcome of a turn and of a subagent's run are known from the lines that led to them."""
+    lines = session()
+    turns = [line for line in lines.lines if line.get("subtype") == "turn_duration"]
+    ended = int(turns[0]["timestamp"][17:19])
+    stop = captured(storage, ended + 1, hook_event_name="Stop", stop_hook_active=False)
+    other = captured(storage, ended + 2, hook_event_name="Stop", session_id="another", stop_hook_active=False)
+    agent = captured(storage, ended - 1, hook_event_name="SubagentStop", agent_id="a1")
+    path = lines.write(tmp_path / "t.jsonl")
+
+    summary = imported(storage, path)
+
+    assert summary.filled == 2
+    found = records(storage)
+    turn, run = found[f"live-{ended + 1}"], found[f"live-{ended - 1}"]
+    (told,) = [
+        r
+        for r in found.values()
+        if r["data"].get("duration_ms") == 5_000 and r is not turn and "agent" in r["data"]
+    ]
+    assert turn["data"]["duration_ms"] == 5_000
+    assert "data.duration_ms" not in turn["context"]["metadata"].get("assumed", ())
+    assert turn["context"]["metadata"]["filled"]["data.duration_ms"] == told["pattern_id"]
+    assert (run["data"]["agent_type"], run["data"]["duration_ms"]) == ("Explore", 5)
+    assert [claude_code.rebuild(record) for record in (turn, run)] == [stop, agent]
+    untouched = found[f"live-{ended + 2}"]
+    assert untouched["data"]["duration_ms"] == 0
+    assert claude_code.rebuild(untouched) == other
+    again = imported(storage, path)
+    assert (again.added, again.revised, again.filled) == (0, 0, 0)
+    assert records(storage) == found

@@ -172,7 +172,7 @@ def rebuild(record: Record) -> Any:
         payload["session_id"] = context["session_id"]
     if "event" in metadata:
         payload["hook_event_name"] = metadata["event"]
-    assumed = metadata.get("assumed", ())
+    assumed = (*metadata.get("assumed", ()), *metadata.get("filled", ()))
     for key, member in _MOVES.get(metadata.get("event"), {}).items():
         if member in data and f"data.{member}" not in assumed:
             payload[key] = data[member]

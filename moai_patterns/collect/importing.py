@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from moai_patterns.collect import claude_code
 from moai_patterns.collect.entries import Damage, Entry, is_line, is_payload, read
+from moai_patterns.collect.filling import Filling
 from moai_patterns.collect.identity import derived_id, digest
 from moai_patterns.collect.intake import Intake, Tally
 from moai_patterns.collect.redact import redact, suspicious
@@ -45,7 +46,8 @@ class Summary:
 
     `lines` and `payloads` count what was read, `records` tells per kind what was added, revised and
     unchanged, `skipped` names damaged places (the first 10,000; `damaged` counts all of them),
-    `ignored` names files that hold no recording.
+    `ignored` names files that hold no recording, `filled` counts records of hooks that a transcript
+    completed.
     """
 
     files: int = 0
@@ -53,6 +55,7 @@ class Summary:
     payloads: int = 0
     repeated: int = 0
     damaged: int = 0
+    filled: int = 0
     records: dict[str, Tally] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
     ignored: list[Skipped] = field(default_factory=list)
@@ -197,6 +200,8 @@ class _Import:
         self._key = key
         self._now = now
         self._intake = Intake(storage, _is_valid)
+        self._storage = storage
+        self._filling = Filling()
         self._sessions: dict[str, int] = {}
 
     def read(self, recording: _Recording) -> Iterator[int]:
@@ -225,8 +230,9 @@ class _Import:
         yield recording.size
 
     def finish(self) -> None:
-        """Write the last batch."""
+        """Write the last batch, and fill in what hooks had to assume and the transcripts tell."""
         self._intake.flush()
+        self._summary.filled = self._filling.fill(self._storage)
         self._summary.records = self._intake.tallies
 
     def _records(self, recording: _Recording, entry: Entry) -> Iterable[Record]:
@@ -279,7 +285,9 @@ class _Import:
 
     def _take(self, recording: _Recording, line: int, size: int, records: Iterable[Record]) -> None:
         for record in records:
-            if not self._intake.add(record, size):
+            if self._intake.add(record, size):
+                self._filling.add(record)
+            else:
                 self._skip(recording, line, f"the {record['pattern_type']} made of it is not valid")
 
     def _skip(self, recording: _Recording, line: int, reason: str) -> None:

@@ -86,6 +86,8 @@ class Intake:
 def settle(stored: Record, record: Record) -> Record:
     """Return what is to stand in the store after `record` was read where `stored` stands."""
     known, told = stored["context"]["metadata"], record["context"]["metadata"]
+    if "filled" in known:  # a transcript has told since what this payload had left open
+        return stored
     if "parts" in known and "parts" in told:
         return _merged(stored, record)
     if known.get("lines", 0) > told.get("lines", 0):
