@@ -199,6 +199,9 @@ def test_driver_errors_have_one_translation() -> None:
         assert "the/path.db" in str(found)
         assert "told" in str(found)
     assert type(translate(sqlite3.ProgrammingError("closed"), "p")) is StoreError
+    much = sqlite3.OperationalError("parser stack overflow")
+    much.sqlite_errorcode = 1
+    assert type(translate(much, "p")) is StoreError
 
 
 LEAVE_A_LOG = """
@@ -241,69 +244,6 @@ def test_a_read_only_file_can_be_read(filled: Path, logged: bool) -> None:
             finally:
                 os._exit(status)
         assert os.waitpid(identity, 0)[1] == 0
-
-
-DAMAGES: dict[str, tuple[str, str]] = {
-    "a letter in a text": ("UPDATE patterns SET data = '{\"v\": 1}' WHERE pattern_id = 'r7'", "r7"),
-    "a text that is no JSON": ("UPDATE patterns SET context = '{' WHERE pattern_id = 'r7'", "r7"),
-    "a moved instant": ("UPDATE patterns SET instant = instant + 1 WHERE pattern_id = 'r7'", "r7"),
-    "a lost tag": ("DELETE FROM tags WHERE tag = 'z'", "'z'"),
-    "a stray tag": ("INSERT INTO tags VALUES ('stray', 1, 1)", "stray"),
-    "a tag too many": ("INSERT INTO tags SELECT 'more', instant, seq FROM patterns LIMIT 1", "tags"),
-    "a lost revision": ("DELETE FROM history", "r1"),
-    "a lost head": ("DROP TRIGGER patterns_removed; DELETE FROM patterns WHERE revision = 2", "history 'r1'"),
-    "a lost trigger": ("DROP TRIGGER patterns_superseded", "trigger patterns_superseded"),
-    "a lost index": ("DROP INDEX patterns_by_kind", "index patterns_by_kind"),
-    "another column": ("ALTER TABLE tags ADD COLUMN more", "table tags"),
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_check_names_what_is_wrong(filled: Path, damage: str) -> None:
-    """Whatever does not fit is found with its table and row, or its trigger or index."""
-    script, place = DAMAGES[damage]
-    with closing(sqlite3.connect(filled)) as database:
-        database.executescript(script)
-    with closing(SqliteBackend(str(filled))) as store:
-        found = store.check(read_data=True)
-        assert any(place in problem.place + problem.sentence for problem in found), found
-        assert all(str(filled) in problem.place for problem in found)
-
-
-def test_a_changed_text_is_never_returned(filled: Path) -> None:
-    """Reading a row that is not as it was written raises DamageError with its id; others stay readable."""
-    with closing(sqlite3.connect(filled)) as database, database:
-        database.execute("UPDATE patterns SET data = '{\"v\": 1}' WHERE pattern_id = 'r7'")
-    with closing(SqliteBackend(str(filled))) as store:
-        with pytest.raises(DamageError, match="'r7'"):
-            store.get("r7")
-        with pytest.raises(DamageError, match="'r7'"):
-            list(store.scan(EVERYTHING))
-        assert store.get("r8") is not None
-
-
-def test_a_scrambled_index_is_found(filled: Path) -> None:
-    """An index entry whose row says something else is a finding, though every page is in order."""
-    with closing(sqlite3.connect(filled)) as database:
-        ((page,),) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'patterns_by_time'")
-    content_ = bytearray(filled.read_bytes())
-    place = content_.index(b"r33", (page - 1) * 4096, page * 4096)
-    content_[place : place + 3] = b"r3x"
-    filled.write_bytes(content_)
-    with closing(SqliteBackend(str(filled))) as store:
-        assert any("patterns_by_time" in problem.sentence for problem in store.check(read_data=True))
-
-
-def test_damage_that_is_everywhere_is_summed_up(path: Path) -> None:
-    """A thousand findings of a kind are listed, the rest is counted."""
-    with closing(SqliteBackend(str(path))) as store:
-        store.write(Batch([stored(f"r{n}", MIDNIGHT) for n in range(1200)]))
-        with closing(sqlite3.connect(path)) as database, database:
-            database.execute("UPDATE patterns SET data = '[]'")
-        found = store.check(read_data=True)
-        assert len(found) == 1001
-        assert "200 further" in found[-1].sentence
-        assert store.check() == []
 
 
 @pytest.fixture

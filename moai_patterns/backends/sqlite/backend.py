@@ -16,12 +16,13 @@ from moai_patterns.backends.base import BackendBase, Batch, Problem, SingleWrite
 from moai_patterns.backends.sqlite import asking, checking, layout
 from moai_patterns.backends.sqlite.creation import PlainLayoutError
 from moai_patterns.backends.sqlite.database import log_size
-from moai_patterns.backends.sqlite.faults import from_system
+from moai_patterns.backends.sqlite.faults import damage, from_system
 from moai_patterns.backends.sqlite.plain import PlainDatabase
 from moai_patterns.backends.sqlite.reading import Ask, Readers
 from moai_patterns.backends.sqlite.rows import distinct, record, records
 from moai_patterns.backends.sqlite.write import TableWriter, roll_back
-from moai_patterns.instant import DAY, FIRST
+from moai_patterns.errors import DamageError
+from moai_patterns.instant import DAY, FIRST, LAST
 from moai_patterns.query import Query, Record
 
 _NAMES = ", ".join(layout.NAMES)
@@ -33,6 +34,10 @@ _NEXT_INSTANT = (
     "SELECT instant FROM patterns WHERE pattern_type = ? AND instant >= ? ORDER BY instant LIMIT 1"
 )
 _IN_DAY = "SELECT count(*) FROM patterns WHERE pattern_type = ? AND instant >= ? AND instant < ?"
+_MISFITS = (
+    "SELECT seq, pattern_id FROM patterns WHERE typeof(pattern_type) <> 'text'"
+    f" OR typeof(instant) <> 'integer' OR instant NOT BETWEEN {FIRST} AND {LAST} LIMIT 1"
+)
 _RECLAIM_PAGES = 2000
 
 
@@ -162,7 +167,7 @@ class SqliteBackend(BackendBase):
         """Return the number of heads per UTC day (days since 1970-01-01) and kind."""
         found: dict[int, dict[str, int]] = {}
         with self._readers.moment() as ask:
-            for kind, day, number in _days(ask):
+            for kind, day, number in _days(ask, self._path):
                 found.setdefault(day, {})[kind] = number
         return found
 
@@ -177,8 +182,8 @@ class SqliteBackend(BackendBase):
     def check(self, *, read_data: bool = False) -> list[Problem]:
         """Look for damage without changing anything.
 
-        The structure of the file, its schema and the counts of its tables are looked at; `read_data`
-        also compares every index entry with its row and reads every text.
+        The structure of the file, its schema and indexes are compared with the rows; `read_data` also
+        reads every text.
         """
         return checking.check(self._readers, self._path, read_data=read_data)
 
@@ -235,20 +240,30 @@ class _SessionWriter(SingleWriter):
         self._writer.database.lock.close()
 
 
-def _days(ask: Ask) -> Iterator[tuple[str, int, int]]:
+def _days(ask: Ask, path: str) -> Iterator[tuple[str, int, int]]:
     """Yield kind, day and number, from one range of the index to the next.
 
     One GROUP BY over all rows computes and sorts a day per row, which takes four times as long.
     """
     ((kind,),) = ask(_FIRST_KIND)
     while kind is not None:
-        begin = FIRST
+        begin = -(2**63)
         while rows := list(ask(_NEXT_INSTANT, (kind, begin))):
-            day = rows[0][0] // DAY
+            ((moment,),) = rows
+            if type(kind) is not str or type(moment) is not int or not FIRST <= moment <= LAST:
+                raise _misfit(ask, path)
+            day = moment // DAY
             begin = (day + 1) * DAY
             ((number,),) = ask(_IN_DAY, (kind, day * DAY, begin))
             yield kind, day, number
         ((kind,),) = ask(_NEXT_KIND, (kind,))
+
+
+def _misfit(ask: Ask, path: str) -> DamageError:
+    found = "a kind or an instant in an index is none"
+    for seq, identity in ask(_MISFITS):
+        found = f"table patterns, row with seq {seq} (id {identity!r}): its kind or instant is none"
+    return damage(path, found)
 
 
 def _free_pages(held: sqlite3.Connection) -> int:

@@ -120,7 +120,7 @@ def settle(store: Database, connection: sqlite3.Connection) -> None:
         raise PlainLayoutError(
             errno.EROFS,
             "a table in the plain layout can only be read; bring it over with "
-            f"`moai-patterns copy sqlite:{store.path} sqlite:NEW`",
+            f"`moai-patterns copy --store sqlite:{store.path} sqlite:NEW`",
             store.path,
         )
     if application == 0 and tables:

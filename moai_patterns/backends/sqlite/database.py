@@ -101,6 +101,8 @@ class Database:
         while True:
             try:
                 return action()
+            except UnicodeDecodeError:  # SQLite quotes the schema in its message
+                raise faults.damage(self.path, "the schema is damaged: it is no UTF-8") from None
             except sqlite3.Error as error:
                 left = end - time.monotonic()
                 if left <= 0 or not faults.passing(error):

@@ -13,7 +13,27 @@ if TYPE_CHECKING:
 
 # Primary result codes of SQLite (https://www.sqlite.org/rescode.html).
 _ERROR, _PERM, _BUSY, _LOCKED, _NOMEM, _READONLY, _IOERR, _CORRUPT = 1, 3, 5, 6, 7, 8, 10, 11
-_FULL, _CANTOPEN, _TOOBIG, CONSTRAINT, _AUTH, _NOTADB = 13, 14, 18, 19, 23, 26
+_FULL, _CANTOPEN, _TOOBIG, _MISMATCH, _AUTH, _NOTADB = 13, 14, 18, 20, 23, 26
+
+
+# What SQLite says of a statement that is too much for it, under the code for a schema that does not fit.
+_LIMITS = ("too ", "overflow", "cannot ")
+_TAKEN = (1555, 2067, 2579)  # SQLITE_CONSTRAINT_PRIMARYKEY, _UNIQUE and _ROWID
+ADVICE = "; `moai-patterns check --read-data` lists all damage"
+
+
+def damage(path: str, sentence: str) -> DamageError:
+    """Return the error for bytes that are not as they were written.
+
+    >>> print(damage("a.db", "the row with seq 7 is lost"))
+    a.db: the row with seq 7 is lost; `moai-patterns check --read-data` lists all damage
+    """
+    return DamageError(f"{path}: {sentence}{ADVICE}")
+
+
+def finding(found: DamageError, path: str) -> str:
+    """Return what a damage error says, without the path and the advice to look for more."""
+    return str(found).removeprefix(f"{path}: ").removesuffix(ADVICE)
 
 
 def code(error: sqlite3.Error) -> int:
@@ -35,10 +55,13 @@ def translate(error: sqlite3.Error, path: str) -> StoreError:
     primary = code(error)
     if primary in (_BUSY, _LOCKED):
         return BusyError(f"{path}: other processes were writing all the time: {told}; try again")
-    if primary == _CORRUPT:
-        return DamageError(f"{path}: the database is damaged: {told}; run `moai-patterns check`")
-    if primary == _ERROR:
-        return DamageError(f"{path}: not as it was made: {told}; run `moai-patterns check`")
+    if primary == _CORRUPT or str(error).startswith("Could not decode"):
+        return damage(path, f"the database is damaged: {told}")
+    if primary == _MISMATCH or getattr(error, "sqlite_errorcode", 0) in _TAKEN:
+        # Conflicts of ids are met before: what is left is the arrival number and what triggers write.
+        return damage(path, f"a new row does not fit to those that are there: {told}")
+    if primary == _ERROR and not any(word in str(error) for word in _LIMITS):
+        return damage(path, f"not as it was made: {told}")
     if primary == _NOTADB:
         return LayoutError(f"{path}: this file is no SQLite database: {told}; name another path")
     if primary in (_READONLY, _PERM, _AUTH):

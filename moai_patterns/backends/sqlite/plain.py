@@ -49,7 +49,7 @@ class PlainDatabase(BackendBase):
         raise ReadOnlyError(
             errno.EROFS,
             "a table in the plain layout can only be read; bring it over with "
-            f"`moai-patterns copy sqlite:{self._path} sqlite:NEW`",
+            f"`moai-patterns copy --store sqlite:{self._path} sqlite:NEW`",
             self._path,
         )
 

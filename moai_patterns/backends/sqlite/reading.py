@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 
 from moai_patterns.backends.sqlite import forking
 from moai_patterns.backends.sqlite.database import Database, connect, identity, leave_open, log_size
-from moai_patterns.errors import ReadOnlyError, StoreError
+from moai_patterns.backends.sqlite.faults import damage
+from moai_patterns.errors import DamageError, ReadOnlyError, StoreError
+from moai_patterns.validation.sound import encodable
 
 T = TypeVar("T")
 Parameters = dict[str, Any] | tuple[Any, ...]
@@ -47,6 +49,30 @@ class _Reader:
             self.cursors.pop().close()
 
 
+def _lenient(text: bytes) -> str:
+    return text.decode(errors="surrogateescape")
+
+
+def _undecoded(error: BaseException | None) -> bool:
+    return str(error).startswith("Could not decode")
+
+
+def _unreadable(reader: _Reader) -> str | None:
+    """Return the first row with a text that is no UTF-8, in words."""
+    with reader.lock:
+        reader.connection.text_factory = _lenient
+        try:
+            for table in ("patterns", "history"):
+                for row in reader.connection.execute(f"SELECT seq, * FROM {table}"):
+                    if not all(encodable(item) for item in row if isinstance(item, str)):
+                        return f"table {table}, row with seq {row[0]} (id {row[1]!r}): a text is no UTF-8"
+        except sqlite3.Error:
+            return None  # so much is damaged that the row cannot be found
+        finally:
+            reader.connection.text_factory = str
+    return None
+
+
 class Readers:
     """The reading connections of one process on one database file."""
 
@@ -79,9 +105,14 @@ class Readers:
         return rows
 
     @contextmanager
-    def moment(self) -> Iterator[Ask]:
-        """Give a function that answers any number of statements from one state of the database."""
+    def moment(self, *, lenient: bool = False) -> Iterator[Ask]:
+        """Give a function that answers any number of statements from one state of the database.
+
+        `lenient`: in a text that is no UTF-8 lone surrogates stand for what cannot be read.
+        """
         reader = self._lease()
+        if lenient:
+            reader.connection.text_factory = _lenient
 
         def ask(sql: str, parameters: Parameters = ()) -> Iterator[Any]:
             cursor = self._work(reader, lambda: reader.start(sql, parameters))
@@ -95,6 +126,7 @@ class Readers:
             if not reader.inherited:
                 self._work(reader, reader.close_cursors)
                 self._work(reader, lambda: reader.connection.execute("ROLLBACK"))
+                reader.connection.text_factory = str
             self._give_back(reader)
 
     def _rows(self, sql: str, parameters: Parameters) -> Iterator[Any]:
@@ -119,7 +151,12 @@ class Readers:
                     raise StoreError(errno.EBADF, sentence, self._database.path)
                 return action()
 
-        return self._database.attempt(run, time.monotonic() + self._database.timeout)
+        try:
+            return self._database.attempt(run, time.monotonic() + self._database.timeout)
+        except DamageError as error:
+            # SQLite's message has the text, but not whose it is.
+            row = _unreadable(reader) if _undecoded(error.__cause__) else None
+            raise (damage(self._database.path, row) if row else error) from None
 
     def _lease(self) -> _Reader:
         file = identity(self._database.path)

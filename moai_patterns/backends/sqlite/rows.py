@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
+from moai_patterns.backends.sqlite.faults import damage
 from moai_patterns.backends.sqlite.layout import NAMES
 from moai_patterns.backends.sqlite.write import checksum
-from moai_patterns.errors import DamageError
 from moai_patterns.query import Record
 
 SEQ = NAMES.index("seq")
@@ -18,7 +18,7 @@ SEQ = NAMES.index("seq")
 def records(rows: Iterable[tuple[Any, ...]], path: str) -> Iterator[Record]:
     """Yield the records of rows with the columns `layout.NAMES`.
 
-    Raises `DamageError` naming table and row when a text is no JSON any more.
+    Raises `DamageError` naming the row that is not as it was written.
     """
     for row in rows:
         yield record(row, path)
@@ -34,7 +34,18 @@ def distinct(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
 
 
 def record(row: tuple[Any, ...], path: str) -> Record:
-    """Return the record of a row with the columns `layout.NAMES`."""
+    """Return the record of a row with the columns `layout.NAMES`.
+
+    Raises `DamageError` naming the row, by an arrival number that no other table has.
+    """
+    try:
+        return read(row)
+    except ValueError as fault:
+        raise damage(path, f"the row with seq {row[SEQ]} (id {row[0]!r}) {fault}") from None
+
+
+def read(row: tuple[Any, ...]) -> Record:
+    """Return the record of a row. Raises `ValueError` with what the row is or has instead."""
     (
         identity,
         kind,
@@ -52,11 +63,12 @@ def record(row: tuple[Any, ...], path: str) -> Record:
         extra,
         written,
     ) = row
-    if checksum(row) != written:
-        raise DamageError(
-            f"{path}: the row with seq {seq} (id {identity!r}) is not as it was written; "
-            "run `moai-patterns check`"
-        )
+    try:
+        whole = checksum(row) == written
+    except UnicodeEncodeError:
+        raise ValueError("holds a text that is no UTF-8") from None
+    if not whole:
+        raise ValueError("is not as it was written")
     try:
         found: Record = {
             "pattern_id": identity,
@@ -80,9 +92,6 @@ def record(row: tuple[Any, ...], path: str) -> Record:
             meta.update(found.pop("_meta", ()))
         meta["seq"] = seq
     except (ValueError, TypeError) as error:
-        raise DamageError(
-            f"{path}: the row with seq {seq} (id {identity!r}) holds a text that is no JSON: {error}; "
-            "run `moai-patterns check`"
-        ) from error
+        raise ValueError(f"holds a text that is no JSON: {error}") from None
     found["_meta"] = meta
     return found

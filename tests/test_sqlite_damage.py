@@ -1,0 +1,151 @@
+"""Damage in an SQLite store: every question names the row, check names them all and goes on."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from moai_patterns.backends.base import Batch
+from moai_patterns.backends.sqlite.backend import SqliteBackend
+from moai_patterns.errors import DamageError
+from moai_patterns.query import Query
+from moai_patterns.testing.pools import MIDNIGHT, stored
+
+EVERYTHING = Query(limit=None)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a database may be made."""
+    return tmp_path / "patterns.db"
+
+
+@pytest.fixture
+def filled(path: Path) -> Path:
+    """A closed database with a head, its superseded revision and tags."""
+    with closing(SqliteBackend(str(path))) as store:
+        store.write(Batch([stored(f"r{n}", MIDNIGHT + n, context={"tags": ["x", "y"]}) for n in range(60)]))
+        store.write(Batch([stored("r1", MIDNIGHT + 1, 2, context={"tags": ["z"]})]))
+    return path
+
+
+DAMAGES: dict[str, tuple[str, str]] = {
+    "a letter in a text": ("UPDATE patterns SET data = '{\"v\": 1}' WHERE pattern_id = 'r7'", "r7"),
+    "a text that is no JSON": ("UPDATE patterns SET context = '{' WHERE pattern_id = 'r7'", "r7"),
+    "a moved instant": ("UPDATE patterns SET instant = instant + 1 WHERE pattern_id = 'r7'", "r7"),
+    "a lost tag": ("DELETE FROM tags WHERE tag = 'z'", "'z'"),
+    "a stray tag": ("INSERT INTO tags VALUES ('stray', 1, 1)", "stray"),
+    "a tag too many": ("INSERT INTO tags SELECT 'more', instant, seq FROM patterns LIMIT 1", "tags"),
+    "a lost revision": ("DELETE FROM history", "r1"),
+    "a lost head": ("DROP TRIGGER patterns_removed; DELETE FROM patterns WHERE revision = 2", "history 'r1'"),
+    "a lost trigger": ("DROP TRIGGER patterns_superseded", "trigger patterns_superseded"),
+    "a lost index": ("DROP INDEX patterns_by_kind", "index patterns_by_kind"),
+    "another column": ("ALTER TABLE tags ADD COLUMN more", "table tags"),
+    "a text that is no UTF-8": ("UPDATE patterns SET data = CAST(x'ff' AS TEXT) WHERE seq = 8", "row 8"),
+    "an instant that is a text": ("UPDATE patterns SET instant = 'zz' WHERE pattern_id = 'r7'", "r7"),
+    "a kind that is bytes": ("UPDATE patterns SET pattern_type = x'ff' WHERE pattern_id = 'r7'", "r7"),
+    "a revision that is a text": ("UPDATE history SET revision = 'zz'", "history row"),
+    "an arrival that is a text": ("UPDATE arrival SET highest_removed = 'zz'", "arrival"),
+    "an arrival beyond all": ("UPDATE arrival SET highest_removed = 9223372036854775807", "arrival"),
+    "a lost arrival": ("DELETE FROM arrival", "arrival"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_check_names_what_is_wrong(filled: Path, damage: str) -> None:
+    """Whatever does not fit is found with its table and row, or its trigger or index."""
+    script, place = DAMAGES[damage]
+    with closing(sqlite3.connect(filled)) as database:
+        database.executescript(script)
+    with closing(SqliteBackend(str(filled))) as store:
+        found = store.check(read_data=True)
+        assert any(place in problem.place + problem.sentence for problem in found), found
+        assert all(str(filled) in problem.place for problem in found)
+        assert not any("moai-patterns check" in problem.sentence for problem in found)
+        assert not any(str(filled) in problem.sentence for problem in found)
+
+
+MISFITS = (
+    "data = CAST(x'ff' AS TEXT)",
+    "instant = 'zz'",
+    "instant = -4611686018427387904",
+    "pattern_type = x'ff'",
+)
+
+
+@pytest.mark.parametrize("misfit", MISFITS)
+def test_a_row_that_does_not_fit_is_named_by_every_question(filled: Path, misfit: str) -> None:
+    """Reading all rows and counting days raise DamageError with the row; check goes on to other findings."""
+    with closing(sqlite3.connect(filled)) as database, database:
+        database.execute(f"UPDATE patterns SET {misfit} WHERE pattern_id = 'r7'")
+        database.execute("UPDATE patterns SET data = '1' WHERE pattern_id = 'r9'")
+    with closing(SqliteBackend(str(filled))) as store:
+        questions: list[Callable[[], object]] = [lambda: list(store.scan(Query(ids=["r7"]))), store.days]
+        for ask in questions[: 1 if "data" in misfit else 2]:
+            with pytest.raises(DamageError, match=r"seq 8 \(id 'r7'\).*check --read-data"):
+                ask()
+        places = [problem.place for problem in store.check(read_data=True)]
+        assert any("'r7'" in place for place in places)
+        assert any("'r9'" in place for place in places)
+        assert store.get("r8") is not None
+
+
+@pytest.mark.parametrize("arrival", ["'zz'", "9223372036854775807"])
+def test_a_save_says_that_the_arrival_number_is_damaged(filled: Path, arrival: str) -> None:
+    """No id is called taken because of a number that the store keeps for itself."""
+    with closing(sqlite3.connect(filled)) as database, database:
+        database.execute(f"UPDATE arrival SET highest_removed = {arrival}")
+    with closing(SqliteBackend(str(filled))) as store:
+        for record in (stored("r2", MIDNIGHT, 2), stored("new", MIDNIGHT)):
+            with pytest.raises(DamageError, match="check --read-data"):
+                store.write(Batch([record]))
+
+
+def test_a_damaged_schema_is_named(filled: Path) -> None:
+    """A byte within the schema's text that is no UTF-8 raises DamageError where the file is opened."""
+    written = filled.read_bytes()
+    filled.write_bytes(
+        written.replace(b"CREATE INDEX history_by_kind ON h", b"CREATE INDEX history_by_kind O\xff h")
+    )
+    with pytest.raises(DamageError, match="schema"):
+        SqliteBackend(str(filled))
+
+
+def test_a_changed_text_is_never_returned(filled: Path) -> None:
+    """Reading a row that is not as it was written raises DamageError with its id; others stay readable."""
+    with closing(sqlite3.connect(filled)) as database, database:
+        database.execute("UPDATE patterns SET data = '{\"v\": 1}' WHERE pattern_id = 'r7'")
+    with closing(SqliteBackend(str(filled))) as store:
+        with pytest.raises(DamageError, match="'r7'"):
+            store.get("r7")
+        with pytest.raises(DamageError, match="'r7'"):
+            list(store.scan(EVERYTHING))
+        assert store.get("r8") is not None
+
+
+def test_a_scrambled_index_is_found(filled: Path) -> None:
+    """An index entry whose row says something else is a finding, though every page is in order."""
+    with closing(sqlite3.connect(filled)) as database:
+        ((page,),) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'patterns_by_time'")
+    content_ = bytearray(filled.read_bytes())
+    place = content_.index(b"r33", (page - 1) * 4096, page * 4096)
+    content_[place : place + 3] = b"r3x"
+    filled.write_bytes(content_)
+    with closing(SqliteBackend(str(filled))) as store:
+        assert any("patterns_by_time" in problem.sentence for problem in store.check())
+
+
+def test_damage_that_is_everywhere_is_summed_up(path: Path) -> None:
+    """A thousand findings of a kind are listed, the rest is counted."""
+    with closing(SqliteBackend(str(path))) as store:
+        store.write(Batch([stored(f"r{n}", MIDNIGHT) for n in range(1200)]))
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("UPDATE patterns SET data = '[]'")
+        found = store.check(read_data=True)
+        assert len(found) == 1001
+        assert "200 further" in found[-1].sentence
+        assert store.check() == []
