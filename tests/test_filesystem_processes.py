@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -19,6 +20,7 @@ from moai_patterns.backends.base import Batch, Removal
 from moai_patterns.backends.filesystem import compaction
 from moai_patterns.backends.filesystem.backend import FilesystemBackend
 from moai_patterns.backends.filesystem.write import TreeWriter
+from moai_patterns.errors import BusyError
 from moai_patterns.instant import DAY
 from moai_patterns.query import Query
 from moai_patterns.testing.pools import MIDNIGHT, stored
@@ -152,6 +154,37 @@ def test_a_save_into_a_day_that_compaction_empties(tmp_path: Path) -> None:
             store.compact([TODAY])
         assert store.count(EVERYTHING) == 401
         assert len([store.get(f"late-{n}") for n in range(400)]) == 400
+
+
+@pytest.mark.parametrize("pin", ["there", "missing"])
+def test_a_reader_that_may_not_write_beside_its_owners_compaction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pin: str
+) -> None:
+    """It holds the pin that it can only read; where there is none, it says that the store was compacted."""
+    path = tmp_path / "tree"
+
+    def denied(place: str, **options: bool) -> int:
+        raise PermissionError(errno.EROFS, "Read-only file system", place)
+
+    with checked(path) as owner, closing(FilesystemBackend(str(path))) as reader:
+        for n in range(20):
+            owner.write(Batch([stored(f"r{n:02}", MIDNIGHT + n * DAY)]))
+        owner.write(Batch([stored(f"j{n}", MIDNIGHT + 19 * DAY) for n in range(3)]))
+        if pin == "there":
+            list(owner.scan(EVERYTHING))
+        questions = [reader.scan(EVERYTHING), reader.scan(EVERYTHING.but(order="oldest"))]
+        with monkeypatch.context() as patched:
+            patched.setattr(fileops, "open_shared", denied)
+            begun = [next(question)["pattern_id"] for question in questions]
+        assert begun == ["r19", "r00"]
+        assert owner.compact(range(TODAY, TODAY + 20)) == 23
+        if pin == "there":
+            assert [len(list(question)) for question in questions] == [22, 22]
+        else:
+            for question in questions:
+                with pytest.raises(BusyError, match=r"compacted.*\.pin"):
+                    list(question)
+        assert reader.count(EVERYTHING) == sum(1 for _ in reader.scan(EVERYTHING)) == 23
 
 
 def test_a_forked_child_goes_on_with_a_session(tmp_path: Path) -> None:

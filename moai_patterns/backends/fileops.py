@@ -225,6 +225,15 @@ def _restricted(descriptor: int) -> int:
     return descriptor
 
 
+def _open_lock(path: str, shared: bool) -> int:
+    try:
+        return open_shared(path)
+    except OSError as error:
+        if not shared or error.errno not in DENIED:
+            raise
+        return open_read(path)  # whoever may only read can still keep others from what is exclusive
+
+
 class Lock:
     """A lock between processes on a file of its own; the system frees it when its holder dies.
 
@@ -286,7 +295,7 @@ class Lock:
 
     def _try(self, shared: bool) -> bool:
         if self._descriptor < 0:
-            self._descriptor = open_shared(self.path)
+            self._descriptor = _open_lock(self.path, shared)
         if not _lock(self._descriptor, shared):
             return False
         if os.name == "posix" and os.fstat(self._descriptor).st_nlink == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from array import array
@@ -22,7 +23,7 @@ from moai_patterns.backends.filesystem.reading import Snapshot
 from moai_patterns.backends.filesystem.session import JournalWriter
 from moai_patterns.backends.filesystem.tree import LAYOUT
 from moai_patterns.backends.filesystem.write import TreeWriter
-from moai_patterns.errors import BusyError, PatternError, ReadOnlyError, StoreError
+from moai_patterns.errors import BusyError, DamageError, PatternError, ReadOnlyError, StoreError
 from moai_patterns.query import Query, Record
 
 if TYPE_CHECKING:
@@ -200,10 +201,15 @@ class FilesystemBackend(BackendBase):
             chunk = (r for r in snapshot.stream(query) if first <= r["_meta"]["seq"] <= last)
             yield from query.select(chunk)
 
-    def _snapshot(self) -> Snapshot:
+    def _snapshot(self, *, pinned: bool) -> Snapshot:
+        self._writer.recover()
         lookup = self._writer.lookup()
-        lookup.refresh()
-        return Snapshot(self._tree, lookup.journals.living(lookup.cold.manifest.dead), lookup.cold)
+        while True:
+            lookup.refresh()
+            cold = lookup.cold
+            journals = lookup.journals.living(cold.manifest.dead)
+            if pinned or cold.is_current():
+                return Snapshot(self._tree, journals, cold, pinned=pinned)
 
     def _changes(self, hashed: int) -> list[Found]:
         """Return what is loose of the ids with this hash, the newest arrival first."""
@@ -211,16 +217,30 @@ class FilesystemBackend(BackendBase):
 
     @contextmanager
     def _pinned(self) -> Iterator[Snapshot]:
-        """A snapshot whose files stay where they are."""
+        """A snapshot whose files stay where they are.
+
+        Where the pin cannot be had, `BusyError` says that they did not.
+        """
+        with self._pin() as held:
+            with self._working():
+                snapshot = self._snapshot(pinned=held or not self._tree.exists)
+            try:
+                yield snapshot
+            except DamageError as damage:
+                if damage.errno == errno.ENOENT:
+                    snapshot.must_be_in_place()
+                raise
+
+    @contextmanager
+    def _pin(self) -> Iterator[bool]:
+        """The shared lock that compactions wait for; tells whether it is held."""
         self._must_be_open()
         pin = fileops.Lock(self._tree.path(".pin"))
         with translated(self.path):
             held = self._tree.exists and _acquire_shared(pin, self._timeout)
             owner = os.getpid()
             try:
-                with self._working():
-                    snapshot = self._snapshot()
-                yield snapshot
+                yield held
             finally:
                 if held and owner == os.getpid():  # a forked child holds nothing
                     pin.release()
@@ -322,7 +342,7 @@ def _acquire_shared(pin: fileops.Lock, timeout: float) -> bool:
     except BusyError:
         raise
     except OSError:
-        return False  # a tree that cannot be written is compacted by nobody who could not pin it either
+        return False  # missing where nothing can be made, or not ours to open
     return True
 
 

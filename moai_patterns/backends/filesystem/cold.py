@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
 
 from moai_patterns.backends.filesystem import manifest
-from moai_patterns.backends.filesystem.manifest import PARTS, Manifest
+from moai_patterns.backends.filesystem.manifest import PARTS, Manifest, Seen
 from moai_patterns.backends.filesystem.names import digest
 from moai_patterns.backends.filesystem.segment import Segment
 from moai_patterns.backends.filesystem.segment_writer import SegmentFacts
@@ -23,9 +22,10 @@ _MOST_OPEN = 256
 class Cold:
     """The segments of one manifest. A new manifest gives a new object; open readers keep theirs."""
 
-    def __init__(self, tree: Tree, content: Manifest) -> None:
+    def __init__(self, tree: Tree, content: Manifest, seen: Seen | None = None) -> None:
         self.manifest = content
         self._tree = tree
+        self._seen = seen
         self._segments: dict[tuple[str, int], Segment] = {}
         self._by_id: dict[str, _Ranges] = {}
 
@@ -73,6 +73,10 @@ class Cold:
             self._by_id[part] = _Ranges(self.manifest.part(part))
         return self._by_id[part]
 
+    def is_current(self) -> bool:
+        """Tell whether the manifest is still the file that this was read from."""
+        return manifest.seen(self._tree) == self._seen
+
     def close(self) -> None:
         """Close what is open."""
         for segment in list(self._segments.values()):
@@ -89,9 +93,9 @@ class Cold:
             self._segments[part, day] = segment
         return segment
 
-    def successor(self, content: Manifest) -> Cold:
+    def successor(self, content: Manifest, seen: Seen) -> Cold:
         """Return the object for a newer manifest, with the segments that both have."""
-        following = Cold(self._tree, content)
+        following = Cold(self._tree, content, seen)
         for (part, day), segment in list(self._segments.items()):  # scans of other threads may open some
             if content.part(part).get(day) == segment.facts:
                 following._segments[part, day] = segment
@@ -120,18 +124,14 @@ class ColdView:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: Seen | None = None
         self._cold = Cold(tree, Manifest())
 
     def now(self) -> Cold:
         """Return the cold part by the present manifest."""
-        try:
-            facts = os.stat(self._tree.manifest)
-            seen = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
-        except FileNotFoundError:
-            seen = (0, 0, 0)
+        seen = manifest.seen(self._tree)
         if seen != self._seen:
-            self._cold = self._cold.successor(manifest.load(self._tree))
+            self._cold = self._cold.successor(manifest.load(self._tree), seen)
             self._seen = seen
         return self._cold
 

@@ -27,6 +27,7 @@ from moai_patterns.errors import DamageError
 from moai_patterns.instant import DAY, isoformat
 
 PARTS = ("heads", "history")
+Seen = tuple[int, int, int]
 _SEGMENT = re.compile(r"([0-9]{8})\.([0-9]+)" + re.escape(DATA))
 
 
@@ -62,6 +63,15 @@ def stem(day: int, part: str, name: str) -> str:
     """Return the path of a segment relative to the root, without its suffix."""
     place = day_path(day * DAY) + "/" + name
     return place if part == "heads" else "history/" + place
+
+
+def seen(tree: Tree) -> Seen:
+    """Return what is another value once the manifest has been replaced."""
+    try:
+        facts = os.stat(tree.manifest)
+    except FileNotFoundError:
+        return (0, 0, 0)
+    return (facts.st_ino, facts.st_mtime_ns, facts.st_size)
 
 
 def load(tree: Tree) -> Manifest:

@@ -22,6 +22,7 @@ class Overlay:
     def __init__(self, journals: Iterable[Journal], read: Callable[[Journal, int], Record]) -> None:
         self._read = read
         self.removed: dict[str, int] = {}
+        self._removed_hashes: set[int] | None = None
         self._newer: dict[int, list[tuple[int, int, Journal, int]]] = {}
         for found in journals:
             for identity, _, seq in found.removals:
@@ -41,6 +42,12 @@ class Overlay:
     def is_gone(self, identity: str, seq: int) -> bool:
         """Tell whether a revision that arrived with this number was removed later."""
         return bool(self.removed) and seq < self.removed.get(identity, HOT)
+
+    def may_remove(self, hashed: int) -> bool:
+        """Tell whether an id with this hash was removed."""
+        if self._removed_hashes is None:
+            self._removed_hashes = set(map(digest, self.removed))
+        return hashed in self._removed_hashes
 
     def is_superseded(self, identity: str, revision: int) -> bool:
         """Tell whether a journal holds a newer revision of an id that was not removed."""

@@ -2,11 +2,13 @@
 
 A snapshot is the manifest and the journals of one moment. While it is open it holds the pin, a shared
 lock: compaction removes its sources only when nobody holds that, so nothing a scan has listed goes
-away under it.
+away under it. Where the pin cannot be had, each listing is followed by a look whether the manifest is
+still the same, because compaction replaces that before it removes anything.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from array import array
 from collections import Counter
@@ -21,11 +23,11 @@ from moai_patterns.backends import fileops
 from moai_patterns.backends.filesystem.cold import Cold
 from moai_patterns.backends.filesystem.journal import Journal
 from moai_patterns.backends.filesystem.lookup import read_hot
-from moai_patterns.backends.filesystem.manifest import day_directories
+from moai_patterns.backends.filesystem.manifest import PARTS, day_directories
 from moai_patterns.backends.filesystem.names import day_path, parse_hot
 from moai_patterns.backends.filesystem.overlay import HOT, Overlay
 from moai_patterns.backends.filesystem.tree import Tree
-from moai_patterns.errors import DamageError
+from moai_patterns.errors import BusyError, DamageError
 from moai_patterns.instant import DAY, SECOND
 from moai_patterns.query import Query, Record
 
@@ -45,7 +47,10 @@ class Lines:
         """Return the record of a line. Raises `DamageError`."""
         try:
             return found.line(position, self._read, orjson.loads)
-        except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+        except OSError as error:
+            sentence = f"a journal cannot be read: {error.strerror}"
+            raise DamageError(error.errno, sentence, found.path) from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamageError(f"{found.path}, byte {found.offsets[position]}: no record: {error}") from None
 
     def _read(self, path: str, offset: int, length: int) -> bytes:
@@ -66,12 +71,14 @@ class Snapshot:
 
     Parameters:
         tree, journals, cold: its parts.
+        pinned: whether the pin is held while it is used.
     """
 
-    def __init__(self, tree: Tree, journals: list[Journal], cold: Cold) -> None:
+    def __init__(self, tree: Tree, journals: list[Journal], cold: Cold, *, pinned: bool = True) -> None:
         self.tree = tree
         self.journals = journals
         self.cold = cold
+        self._pinned = pinned
         self.line = Lines()  # not a method: a cycle with the overlay would keep files open
         self.overlay = Overlay(journals, self.line)
 
@@ -81,11 +88,20 @@ class Snapshot:
             if found.damage:
                 raise DamageError(f"{found.path}: {found.damage}; its other records can be loaded by id")
 
+    def must_be_in_place(self) -> None:
+        """Raise `BusyError` when a compaction may have moved what this has listed."""
+        if not (self._pinned or self.cold.is_current()):
+            raise BusyError(
+                f"{self.tree.root}: it was compacted while it was read, and {self.tree.path('.pin')}, which "
+                "a compaction waits for, cannot be opened; ask again"
+            )
+
     def days(self) -> set[int]:
         """Return the UTC days that anything lies in. Raises `DamageError` when nobody can tell them all."""
         if self.cold.manifest.lost:
             raise DamageError(self.cold.manifest.damage)
         days = {day for day, _ in day_directories(self.tree.root)}
+        self.must_be_in_place()
         for found in self.journals:
             days.update(found.by_day())
         return days | self.cold.manifest.heads.keys() | self.cold.manifest.history.keys()
@@ -132,19 +148,36 @@ class Snapshot:
             hours[entry[0] // _HOUR] += 1
             if len(held) <= _NAMES:
                 held.append(entry)
+        self.must_be_in_place()
         if len(held) <= _NAMES:
             yield held
             return
         held.clear()
         for hour in sorted(hours, reverse=newest):
-            yield [entry for entry in self._entries(day) if entry[0] // _HOUR == hour]
+            names = [entry for entry in self._entries(day) if entry[0] // _HOUR == hour]
+            self.must_be_in_place()
+            yield names
 
     def read_hot(self, day: int, name: str) -> Record | None:
-        """Return a hot record with its arrival number, None when it is gone. Raises `DamageError`."""
+        """Return a hot record with its arrival number, None when it is compacted.
+
+        Raises `DamageError` when it is damaged, or gone and nothing here tells why.
+        """
+        path = self.tree.path(f"{day_path(day * DAY)}/{name}")
         try:
-            return read_hot(self.tree.path(f"{day_path(day * DAY)}/{name}"))
+            return read_hot(path)
         except FileNotFoundError:
-            return None
+            self.must_be_in_place()
+            if self._explains(day, name):
+                return None
+            raise DamageError(errno.ENOENT, "it was listed a moment ago and is missing now", path) from None
+
+    def _explains(self, day: int, name: str) -> bool:
+        """Tell whether a hot file may have been removed because a segment holds it, or it was removed."""
+        parsed = parse_hot(name)
+        hashed = -1 if parsed is None else parsed[2]
+        segments = (self.cold.segment(part, day) for part in PARTS)
+        return self.overlay.may_remove(hashed) or any(s is not None and s.may_hold(hashed) for s in segments)
 
     def _entries(self, day: int) -> Iterator[tuple[int, str, str, int]]:
         try:
