@@ -144,6 +144,7 @@ FORMATS = {
     "octopus": ["API-<L26>"],
     "terraform": ["<A14>.atlasv1.<E67>"],
     "vault": ["hvs.<U95>", "hvb.<U150>", "hvr.<U95>"],
+    "vault-old": ["s.<A24>", "X-Vault-Token: {s.<A24>}"],
     "pulumi": ["pul-<H40>"],
     "doppler": [
         "dp.pt.<A43>",
@@ -252,9 +253,10 @@ FORMATS = {
     "age": ["AGE-SECRET-KEY-1<L58>"],
     "xprv": ["xprv<A107>"],
     "jwt": ["eyJ<A33>.eyJ<U120>.<U43>"],
+    "jwe": ["eyJhbGciOi<A30>.<U80>.<U16>.<U200>.<U22>", "eyJlbmMiOi<A30>..<U16>.<U200>.<U22>"],
     "basic": ["Basic {<BASIC>}", "basic {<BASIC>}"],
     "basic-header": ["Authorization: Basic {<BASIC>}", '"auth": "{<BASIC>}"', "_auth={<BASIC>}"],
-    "bearer": ["Bearer {<A40>}", "bearer {<U43>}", "BEARER {<H64>}"],
+    "bearer": ["Bearer {<A40>}", "bearer {<U43>}", "BEARER {<H64>}", "Bearer {<A5000>}"],
     "authorization": [
         "Authorization: {<H40>}",
         "authorization: token {<A32>}",
@@ -265,7 +267,7 @@ FORMATS = {
         "postgres://app:{<A16>}@db:5432/x",
         "redis://:{<A24>}@cache",
     ],
-    "url-user": ["https://{<H40>}@git.example/x.git"],
+    "url-user": ["https://{<H40>}:x-oauth-basic@git.example/x.git", "https://{<H40>}@git.example/x.git"],
     "url-signature": [
         "https://b.s3.example/k?X-Amz-Date=1&X-Amz-Signature={<H64>}",
         "https://x.blob.example/c?sv=2022-11-02&sp=r&sig={<A43>%3D}",
@@ -275,6 +277,8 @@ FORMATS = {
         "curl -s https://api.example/x -u admin:{<A16>}",
         "curl --user 'me:{<A14>}' https://h.example",
     ],
+    "mysql-login": ["mysql -u root -p{<A9>5x} shop", "mysqldump --user=me -p'{<A9>5x}' shop"],
+    "registry-login": ["docker login -u me -p {<A12>7} registry.example", "helm registry login -p {<A12>7}"],
     "netrc": ["machine git.example login me password {<A20>}"],
     "sshpass": ["sshpass -p '{<A12>}' ssh me@host"],
     "sql-login": ["CREATE USER app WITH PASSWORD '{<A16>}'"],
@@ -287,8 +291,16 @@ FORMATS = {
         "aws_secret_access_key = {<B40>}",
         '"SecretAccessKey": "{<B40>}"',
         "AWS_SECRET_ACCESS_KEY={<B40>}",
+        "ENV AWS_SECRET_ACCESS_KEY {<B40>}",
+        "aws configure set aws_secret_access_key {<B40>}",
+        "AWS Secret Access Key [None]: {<B40>}",
     ],
-    "secret-name": ["CLIENT_SECRET={<H40>}", 'client_secret: "{<H32>}"', "secret_key = '{<A28>!7}'"],
+    "secret-name": [
+        "CLIENT_SECRET={<H40>}",
+        'client_secret: "{<H32>}"',
+        "secret_key = '{<A28>!7}'",
+        "client_secret={<A3000>}",
+    ],
     "token-name": ["AUTH_TOKEN={<H40>}", '"access_token": "{<H64>}"', "token: {<UUID>}", "x?token={<H32>}"],
     "key-name": [
         "API_KEY={<H32>}",
@@ -297,6 +309,10 @@ FORMATS = {
         "X-Api-Key: {<UUID>}",
         'set("APP_API_KEY", "{<H32>}")',
         'algolia_key = "{<H32>}"',
+    ],
+    "described-value": [
+        '"value": "{<A14>7!}", "name": "DB_PASSWORD"',
+        "'Value': '{<H32>}', 'Key': 'API_TOKEN'",
     ],
     "password-name": [
         "DB_PASSWORD={<A12>7!}",

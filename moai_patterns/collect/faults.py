@@ -2,7 +2,7 @@
 
 `<store>.log` holds the last faults as JSON Lines, for `doctor`; nothing is written while all goes
 well. A line names the step, the kind of error and the place in the code. Of messages it keeps only
-those of the medium (a path, an error number): others may quote what was to be stored.
+those of the medium (a path, an error number), redacted: others may quote what was to be stored.
 """
 
 from __future__ import annotations
@@ -78,10 +78,20 @@ def _logs(location: Location, environ: Mapping[str, str]) -> list[str]:
 def _said(error: BaseException) -> str:
     name = type(error).__name__
     if isinstance(error, StoreError):
-        return f"{name}: {error}"
+        return _redacted(f"{name}: {error}", name)
     if isinstance(error, OSError):
-        return f"{name}: {error.strerror}: {error.filename}"
+        return _redacted(f"{name}: {error.strerror}: {error.filename}", name)
     return name
+
+
+def _redacted(text: str, otherwise: str) -> str:
+    """Take out the login that a wrong name of a store may hold; without redaction say less."""
+    try:
+        from moai_patterns.collect.redact import redact_text
+
+        return redact_text(text, os.urandom(32))[0]  # a key for once: the store may be no place for one
+    except Exception:  # noqa: BLE001  a broken installation is what this log must tell of
+        return otherwise
 
 
 def _where(error: BaseException) -> str:

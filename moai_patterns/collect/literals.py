@@ -29,7 +29,9 @@ TAILS = {
     "ATBB API- pnu_ pnb_ ico- npm_ cio oy2 AKCp cmVmd ddp_ ddw_ EZAK EZTK live_ test_ KEY EAA ntn_ "
     "secret_ p8e- xprv",
     "^a4": "IQoJb3JpZ2lu FwoGZXIvYXdz FQoGZXIvYXdz",
-    "^a8": "sdk- api- mob- xaat- xapt- re_ pat-na1- pat-na2- pat-eu1- pat-ap1-",
+    "^a24": "s.",
+    "^a8": "eyJhbGciOi eyJlbmMiOi eyJ0eXAiOi eyJraWQiOi eyJjdHkiOi "
+    "sdk- api- mob- xaat- xapt- re_ pat-na1- pat-na2- pat-eu1- pat-ap1-",
     "^h20": "fc- sk_ dapi ATTA pul- squ_ sqp_ sqa_ key- pubkey- SK",
     "^.20": "MT Mj Mz ND NT Nj Nz OD OT",
     "^t0": "ABSK fm1a_ fm1r_ fm2_ ATATT3 ATCTT3 dp.pt. dp.st. dp.ct. dp.sa. dp.scim. dp.audit. ops_eyJ "
@@ -63,7 +65,7 @@ TAILS = {
     "dckr_oat_ sq0atp- sq0csp- duffel_test_ duffel_live_ pdl_live_ pdl_sdbx_ "
     "xoxe- xoxe.xoxb- xoxe.xoxp- xapp- CFPAT- fio-u- :AA",
 }
-STEMS = ("pass", "pwd", "secret", "token", "key", "auth", "curl")
+STEMS = ("pass", "pwd", "secret", "token", "key", "auth", "curl", "mysql", "login")
 
 _HEX = b"0123456789abcdef"
 _ALPHANUMERIC = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -109,7 +111,7 @@ def _index() -> None:
                 key = max(closed, key=len)[-4:] if closed else b""
             if len(key) > 1:
                 _ends.setdefault(key if len(key) == 4 else key[-2:], []).append(literal)
-            elif is_word and len(literal) + spec[2] > 15:
+            elif is_word and len(literal) + spec[2] > 15 and literal[:2].isalnum():
                 _heads.setdefault(literal[:4] if len(literal) > 3 else literal[:2], []).append(literal)
             else:
                 _singles.append(literal.decode())
@@ -327,6 +329,8 @@ def _begins(data: bytes, at: int) -> bool:
 
 _NAME = b"abcdefghijklmnopqrstuvwxyz0123456789_-."
 _NO_DIGITS = bytes(code for code in range(256) if code not in b"0123456789")
+_VALUE = b"value"
+_DESCRIBED = 1600  # bytes between {"name": "DB_PASSWORD" and its "value"
 _FILL = b"\\\"'`] \t\r\n"
 
 
@@ -338,7 +342,10 @@ def _named(lower: bytes, at: int, end: int) -> bool:
     rest = rest.lstrip(_NAME).lstrip(_FILL)
     if rest[:1] in (b":", b"=", b">", b"\x01") or rest.startswith(b"value"):
         return True
-    if rest[:1] == b"," and (b"value" in rest[:80] or _is_given(lower[end : end + 4200])):
+    if rest[:1] == b"," and (_VALUE in lower[end : end + _DESCRIBED] or _is_given(lower[end : end + 4200])):
+        return True
+    before = lower[max(0, at - 80) : at]
+    if (b"name" in before or b"key" in before) and _VALUE in lower[max(0, at - _DESCRIBED) : at]:
         return True
     return b"--" in lower[max(0, at - 24) : at]
 
@@ -365,15 +372,17 @@ def _password(lower: bytes, at: int, end: int) -> str:
 
 
 def _secret(lower: bytes, at: int, end: int) -> str:
-    return lower[at:end].decode() if _named(lower, at, end) else ""
+    if lower[end : end + 11].translate(None, b" _-").startswith(b"accesskey"):
+        return "secret"  # after this one a blank is enough
+    return "secret" if _named(lower, at, end) else ""
 
 
 def _token(lower: bytes, at: int, end: int) -> str:
     return "token" if lower[end : end + 1] != b"s" and _named(lower, at, end) else ""
 
 
-def _private(_: bytes, __: int, ___: int) -> str:
-    return "PRIVATE"
+def _private(lower: bytes, _: int, end: int) -> str:
+    return "PRIVATE" if lower[end : end + 1] in b"- " else ""
 
 
 def _key(lower: bytes, at: int, end: int) -> str:
@@ -389,6 +398,18 @@ def _auth(lower: bytes, at: int, end: int) -> str:
 def _curl(lower: bytes, _: int, end: int) -> str:
     following = lower[end : end + 4000]
     return "curl" if b"-u" in following or b"user" in following else ""
+
+
+def _mysql(lower: bytes, _: int, end: int) -> str:
+    return "mysql" if b"-p" in lower[end : end + 400] else ""
+
+
+_OPTIONS = (b" -p", b"\n-p", b'"-p', b"'-p", b"\\n-p", b"\t-p")
+
+
+def _login(lower: bytes, _: int, end: int) -> str:
+    following = lower[end : end + 400]
+    return "login" if b"-p" in following and any(mark in following for mark in _OPTIONS) else ""
 
 
 def _address(lower: bytes, _: int, end: int) -> str:
@@ -409,10 +430,11 @@ _ANNOUNCED: tuple[tuple[bytes, Callable[[bytes, int, int], str]], ...] = (
     (b"pwd", _password),
     (b"secret", _secret),
     (b"token", _token),
-    (b"private key-", _private),
-    (b"private key ", _private),
+    (b"private key", _private),
     (b"key", _key),
     (b"auth", _auth),
     (b"curl", _curl),
+    (b"mysql", _mysql),
+    (b"login", _login),
     (b"://", _address),
 )

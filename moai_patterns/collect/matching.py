@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from binascii import Error, a2b_base64
+from functools import lru_cache
 
 from moai_patterns.collect.literals import STEMS
 from moai_patterns.collect.rules import RULES
@@ -16,19 +17,47 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    Check = Callable[[re.Match[str], str], bool]
+    Check = Callable[["Hit"], bool]
 
+_PLACEHOLDER = re.compile(r"(\[REDACTED:[a-z0-9]{2,16}:[0-9a-f]{12}\])")
 # Texts, not compiled patterns: `re` compiles and keeps what is really used, and a hit uses two or three.
-_PLACEHOLDER = r"\[REDACTED:[a-z0-9]{2,16}:[0-9a-f]{12}\]"
 _RUN = r"[A-Za-z0-9_%+~=-]{16,}"
 _BASE64_LINE = r"[A-Za-z0-9+/=]{30,}"
 _ESCAPE = r"(?:\\[nrtbf]|%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\[[0-9;]{0,8}m)\Z"
-_TEMPLATE = r"(?i)[$#%]?\{|\$\(|\(\)|=>|<[a-z_ -]+>|%\(|^%[sd]$|x{4}|\*{3}|\.{3}|\u2022|your[_-]|example\."
+_TEMPLATE = (
+    r"(?i)[$#%]\{|\{\{|\{%|\{(?:[a-z_][\w.()\[\]!:-]*|[0-9])?\}|\$\([a-z]{2}|\(\)|=>|<[a-z_ -]+>|%\([a-z_]|"
+    r"^%[sd]$|x{4}|\*{3}|\.{3}|\u2022|your[_-]|example\."
+)
 _PATH = r"://|\A[.~]{1,2}/|/[A-Za-z][a-z_.-]{2,}(?:/|\Z)"
 _IDENTIFIER = r"[A-Za-z_][A-Za-z_.]*[0-9]{0,2}"
 _WORDS = r"(?i)pass|pwd|secret|token|key|auth|cred|user|param|arg|env|input|field|config|value|test"
 _UUID = r"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_PLAIN_PASSWORDS = ("password", "passwd", "pass", "pwd", "user", "username", "token")
+_PLAIN_PASSWORDS = (
+    "password", "passwd", "pass", "pwd", "user", "username", "token", "x-oauth-basic", "x-token-auth",
+)  # fmt: skip
+# Where a value without quotes ends: at a separator that separates, and at what closes something.
+_END_OF_BARE = (
+    r"""[,;&|](?=[\s,;&|"'`\\)}\]>]|\Z|amp;|[\w.\[\]-]{1,64}["'\\]{0,4}[=:])"""
+    r"""|["'`](?![\w!@#$%^*+~?-])|\\+(?:["'`nrtbu]|\Z)|<(?=[/!<]|[A-Za-z][\w-]{0,20}/?>|\Z)"""
+    r"""|>(?=[<"'`&\\,;)]|\Z)|[)}\]](?![\w!@#$%^*+~?-])"""
+)
+# A call, an index, a member or a quote that opens within it: what programs have after a name.
+_CODE = (
+    r"""\A[A-Za-z_][\w.:>-]*[(\[{](?:\Z|[)\]}"'&*-]|[A-Za-z_]|[0-9]+(?:[,)\]}.:]|\Z))"""
+    r"""|\A[A-Za-z_]{2,}[0-9]?[+*/-][0-9]{1,3}\Z|->|\w::\w|[+(,=\[{:]["']"""
+    r"""|\.[A-Z]\w*(?:Key|Token|Secret|Password|Credentials?)\Z"""
+)
+_DESCRIPTION = r"""(?i)(?:name|key)\\{0,7}["']?\s?:\s?\\{0,7}["'][\w.-]{0,64}\Z"""
+_DESCRIBED = (
+    r"""(?i)value\\{0,7}["']?\s?:\s?\\{0,7}["']([^\s"'\\\x00]{6,512})\\{0,7}["'](?:\s|\\n){0,24},"""
+    r"""[^{}]{0,200}\Z"""
+)
+_VARIABLE = r"\b[A-Z][A-Z0-9_]{2,64}=\Z"  # what stands before the value of a variable of the environment
+# What stands before `pass` in names of numbers and steps.
+_STEP = (
+    r"(?i)(?:first|second|third|last|next|prev|previous|one|two|multi|single|render|final|test|by|each|num)"
+    r"[_-]?\Z"
+)
 # What stands before `token` in names of values that are none, and before `key` in names of values that are.
 _PAGING = r"(?i)(?:page|next|prev|previous|cursor|continuation|sync|csrf|xsrf|cancel|pad|eos|bos)[_ -]?\Z"
 _OF_A_KEY = (
@@ -52,7 +81,8 @@ for _number, _row in enumerate(RULES):
         _BY_LITERAL.setdefault(_literal, []).append(_number)
 
 _NO_TOKENS = {number for number, row in enumerate(RULES) if row[1] == "pem" or row[2] == "://"}
-_compiled: dict[int, re.Pattern[str]] = {}
+_SHORT = 256  # more than that is searched once only
+_compiled: dict[tuple[int, str], re.Pattern[str]] = {}
 
 
 def spans(text: str, found: Iterable[str]) -> list[tuple[int, int, str]]:
@@ -62,9 +92,12 @@ def spans(text: str, found: Iterable[str]) -> list[tuple[int, int, str]]:
     the row that stands first gives the family. Placeholders are never part of a stretch.
     """
     if "[REDACTED:" in text:
-        text = re.sub(_PLACEHOLDER, lambda match: "\0" * len(match[0]), text)
+        pieces = _PLACEHOLDER.split(text)
+        pieces[1::2] = ["\0" * len(piece) for piece in pieces[1::2]]
+        text = "".join(pieces)
+    lower = _lower(text)
     rows = {(number, _stem(literal)) for literal in found for number in _BY_LITERAL.get(literal, ())}
-    hits = [(start, end, number) for number, stem in rows for start, end in _hits(number, stem, text)]
+    hits = [(*hit, number) for number, stem in rows for hit in _hits(number, stem, text, lower)]
     merged: list[tuple[int, int, int]] = []
     for hit in sorted(hits):
         if merged and hit[0] < merged[-1][1]:
@@ -75,17 +108,55 @@ def spans(text: str, found: Iterable[str]) -> list[tuple[int, int, str]]:
     return [(start, end, RULES[number][1]) for start, end, number in merged]
 
 
-def _hits(number: int, stem: str, text: str) -> Iterator[tuple[int, int]]:
-    names = RULES[number][4].split()
-    last = -1
-    for match in _matches(number, stem, text):
+class Hit:
+    """A match in a text, for the checks: where it begins, and its secret."""
+
+    __slots__ = ("first", "last", "start", "text")
+
+    def __init__(self, text: str, start: int, secret: tuple[int, int]) -> None:
+        self.text = text
+        self.start = start
+        self.first, self.last = secret
+
+    @property
+    def secret(self) -> str:
+        """What would be replaced."""
+        return self.text[self.first : self.last]
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether the secret stands without quotes."""
+        return self.text[self.first - 1] not in "\"'`\x01"
+
+    def before(self, size: int) -> str:
+        """The characters before the match."""
+        return self.text[max(0, self.start - size) : self.start]
+
+
+def _lower(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    # Letter by letter, so that each stays where it is.
+    return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
+
+
+def _hits(number: int, stem: str, text: str, lower: str) -> Iterator[tuple[int, int]]:
+    checks = [(name, CHECKS[name]) for name in RULES[number][4].split()]
+    search = _pattern(number, stem).search
+    searched = lower if stem else text
+    last, at = -1, 0
+    while match := search(searched, at):
+        start, at = match.span()
         if not stem and number not in _NO_TOKENS and not _is_token(match[0]):
             continue
+        hit = Hit(text, start, match.span(match.lastindex or 0))
         # What goes on from a credential begins one too: else each pass would find one more of a chain.
-        glued = match.start() == last
-        if all((glued and name == "word") or CHECKS[name](match, text) for name in names):
-            last = match.end()
-            yield match.span(match.lastindex or 0)
+        glued = start == last
+        if all((glued and name == "word") or check(hit) for name, check in checks):
+            last = at
+            yield hit.first, hit.last
+        elif stem and at - start < _SHORT:
+            at = start + len(stem)  # a name and value may stand in what was taken for a value
 
 
 def essence(secret: str, family: str) -> str:
@@ -110,55 +181,30 @@ def _stem(literal: str) -> str:
     return literal if literal in STEMS else ""
 
 
-def _matches(number: int, stem: str, text: str) -> Iterator[re.Match[str]]:
-    pattern = _compiled.get(number)
+def _pattern(number: int, stem: str) -> re.Pattern[str]:
+    """Return a row's pattern; of a stem one for texts in lower case: 30 times faster than to ignore it."""
+    pattern = _compiled.get((number, stem))
     if pattern is None:
-        flags = re.ASCII | re.IGNORECASE if stem else re.ASCII
-        pattern = _compiled[number] = re.compile(RULES[number][3], flags)
-    if not stem:
-        yield from pattern.finditer(text)
-        return
-    # Matching at each stem: `re` searches 30 times slower when it has to ignore case.
-    lower = (
-        text.lower()
-        if text.isascii()
-        else text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
-    )
-    at = lower.find(stem)
-    while at >= 0:
-        match = pattern.match(text, at)
-        if match:
-            yield match
-        at = lower.find(stem, at + 1)
+        pattern = _compiled[number, stem] = re.compile(stem + RULES[number][3], re.ASCII)
+    return pattern
 
 
-def _word(match: re.Match[str], text: str) -> bool:
+def _word(hit: Hit) -> bool:
     """The match does not go on from a letter before it, unless that is the end of an escape."""
-    start = match.start()
-    before = text[start - 1 : start]
-    return not (before.isascii() and before.isalnum()) or bool(
-        re.search(_ESCAPE, text[max(0, start - 10) : start])
-    )
+    before = hit.before(1)
+    return not (before.isascii() and before.isalnum()) or bool(re.search(_ESCAPE, hit.before(10)))
 
 
-def _secret(match: re.Match[str]) -> str:
-    return match[match.lastindex or 0]
-
-
-def _before(match: re.Match[str], text: str, size: int) -> str:
-    return text[max(0, match.start() - size) : match.start()]
-
-
-def _mixed(match: re.Match[str], _: str) -> bool:
+def _mixed(hit: Hit) -> bool:
     """Letters and digits, or a word that no language has: words joined by hyphens are no token."""
-    secret = _secret(match)
-    if any(map(str.isdigit, secret)):
+    secret = hit.secret
+    if re.search("[0-9]", secret):
         return any(map(str.isalpha, secret))
     return re.search("[A-Za-z]{20}", secret) is not None
 
 
-def _random(match: re.Match[str], _: str) -> bool:
-    return is_random(_secret(match))
+def _random(hit: Hit) -> bool:
+    return is_random(hit.secret)
 
 
 def is_random(value: str) -> bool:
@@ -167,24 +213,26 @@ def is_random(value: str) -> bool:
     >>> is_random("3f" + "a91c" * 8), is_random("user_session_storage_v2"), is_random("https://a/b1/c2/d3")
     (True, False, False)
     """
-    if re.search(_TEMPLATE, value) or re.search(_PATH, value):
-        return False
     groups = re.findall("[0-9]+", value)
-    letters = re.findall("[a-z]+|[A-Z]+", value)
-    if not groups or not letters:
+    letters = re.findall("[a-z]+|[A-Z]+", value) if groups else ()
+    if not letters:
         return False
     longest = max(map(len, letters))
-    return longest <= 3 or (longest <= 7 + len(value) // 32 and len(groups) > 1)
+    if longest > 3 and (longest > 7 + len(value) // 32 or len(groups) < 2):
+        return False
+    # Of a long one in Base64 a part may look like a directory by chance.
+    is_path = re.search(_PATH, value) and (len(value) < 64 or len(re.findall(_PATH, value)) > 1)
+    return not is_path and not re.search(_TEMPLATE, value)
 
 
-def _pem(match: re.Match[str], _: str) -> bool:
+def _pem(hit: Hit) -> bool:
     """A block with a body, not the two lines that frame it in a program."""
-    return re.search(_BASE64_LINE, match[0]) is not None
+    return re.search(_BASE64_LINE, hit.secret) is not None
 
 
-def _basic(match: re.Match[str], _: str) -> bool:
+def _basic(hit: Hit) -> bool:
     """Base64 of printable text with a colon, as RFC 7617 has it."""
-    secret = _secret(match)
+    secret = hit.secret
     try:
         plain = a2b_base64(secret + "=" * (-len(secret) % 4))
     except (Error, ValueError):
@@ -192,8 +240,8 @@ def _basic(match: re.Match[str], _: str) -> bool:
     return b":" in plain[1:] and all(32 <= byte < 127 for byte in plain)
 
 
-def _login(match: re.Match[str], _: str) -> bool:
-    secret = _secret(match)
+def _login(hit: Hit) -> bool:
+    secret = hit.secret
     if secret.isdigit() and len(secret) < 6:
         return False  # a port
     return (
@@ -203,76 +251,126 @@ def _login(match: re.Match[str], _: str) -> bool:
     )
 
 
+def _cut(hit: Hit) -> bool:
+    """Cut a value without quotes where it ends; what a program has there instead of a secret is none."""
+    if not hit.is_bare or hit.text[hit.first - 1] == ">":
+        return True
+    value = hit.secret
+    end = re.search(_END_OF_BARE, value)
+    if end:
+        value = value[: end.start()]
+        hit.last = hit.first + len(value)
+    if not value:
+        return False
+    is_variable = re.search(_VARIABLE, hit.text[max(0, hit.first - 70) : hit.first]) is not None
+    return is_variable or not re.search(_CODE, value)
+
+
+@lru_cache(maxsize=1024)
 def _is_password(value: str, bare: bool) -> bool:
     """Tell whether the value of a `password` is one, rather than a name, a type, a path or a message."""
-    if (
-        re.search(_TEMPLATE, value)
-        or re.search(_PATH, value)
-        or value[0] in "$%<{[/"
-        or re.search(r"\s", value)
+    if not re.search("[0-9]", value) and not (
+        re.search("[!#$%^&*?]", value) and re.search("[A-Za-z]{3}", value)
     ):
         return False
-    digits = any(map(str.isdigit, value))
-    if not digits and not (re.search("[!#$%^&*?]", value) and re.search("[A-Za-z]{3}", value)):
+    if (
+        len(value) < 6
+        or value[0] in "$%<{[/"
+        or re.search(r"\s", value)
+        or re.search(_TEMPLATE, value)
+        or re.search(_PATH, value)
+    ):
         return False
     return not (bare and re.fullmatch(_IDENTIFIER, value) and re.search(_WORDS, value))
 
 
-def _is_bare(match: re.Match[str], text: str) -> bool:
-    return text[match.start(match.lastindex or 0) - 1] not in "\"'`\x01"
-
-
-def _password(match: re.Match[str], text: str) -> bool:
-    before, after, bare = _before(match, text, 1), match[0][4:5].lower(), _is_bare(match, text)
-    if after not in "wpc\x01" and match[0][:4].lower() == "pass":
-        if before.isalpha() and not (before.islower() and match[0][0] == "P"):
+def _password(hit: Hit) -> bool:
+    name, before, bare = hit.text[hit.start : hit.start + 5], hit.before(16), hit.is_bare
+    after, last = name[4:].lower(), "" if re.search(_ESCAPE, before) else before[-1:]
+    if after not in "wpc\x01" and name[:4].lower() == "pass":
+        if last.isalpha() and not (last.islower() and name[0] == "P"):
             return False  # compass and bypass, but dbPass
-        if bare and after == ":" and before not in "_-" and not before.isalpha():
-            return False  # the word of a test runner
-    return _is_password(_secret(match), bare)
+        if bare and (
+            re.search(_STEP, before) or (after == ":" and last not in ("_", "-") and not last.isalpha())
+        ):
+            return False  # the word of a test runner, or how often something is done
+    return _is_password(hit.secret, bare)
 
 
-def _of_secret(match: re.Match[str], text: str) -> bool:
-    secret = _secret(match)
-    return _is_password(secret, _is_bare(match, text)) and (
-        len(secret) >= 12 or not re.fullmatch(_IDENTIFIER, secret)
+def _of_secret(hit: Hit) -> bool:
+    secret = hit.secret
+    return (
+        len(secret) >= 8
+        and _is_password(secret, hit.is_bare)
+        and (len(secret) >= 12 or not re.fullmatch(_IDENTIFIER, secret))
     )
 
 
-def _of_token(match: re.Match[str], text: str) -> bool:
-    secret = _secret(match)
-    if re.search(_PAGING, _before(match, text, 16)):
+def _of_token(hit: Hit) -> bool:
+    return not re.search(_PAGING, hit.before(16)) and _is_long(hit.secret)
+
+
+def _of_key(hit: Hit) -> bool:
+    return re.search(_OF_A_KEY, hit.before(16)) is not None and _is_long(hit.secret)
+
+
+@lru_cache(maxsize=1024)
+def _is_long(secret: str) -> bool:
+    return len(secret) >= 16 and (is_random(secret) or re.fullmatch(_UUID, secret) is not None)
+
+
+def _described(hit: Hit) -> bool:
+    """`"value": "...", "name": "DB_PASSWORD"`: the secret stands before the match."""
+    before = hit.before(900)
+    name = re.search(_DESCRIPTION, before[-100:])
+    value = re.search(_DESCRIBED, before[: len(before) - len(name[0])]) if name else None
+    if not value:
         return False
-    return is_random(secret) or re.fullmatch(_UUID, secret) is not None
+    begin = hit.start - len(before)
+    hit.first, hit.last = begin + value.start(1), begin + value.end(1)
+    return _is_password(value[1], bare=False) if _is_of_password(hit) else _is_long(value[1])
 
 
-def _of_key(match: re.Match[str], text: str) -> bool:
-    secret = _secret(match)
-    return re.search(_OF_A_KEY, _before(match, text, 16)) is not None and (
-        is_random(secret) or re.fullmatch(_UUID, secret) is not None
+def _is_of_password(hit: Hit) -> bool:
+    return hit.text[hit.start : hit.start + 3].lower() in ("pas", "pwd", "sec")
+
+
+def _netrc(hit: Hit) -> bool:
+    return re.search(r"login\s+[!-~]{1,90}(?:\s|\\n)+\Z", hit.before(128)) is not None
+
+
+def _sshpass(hit: Hit) -> bool:
+    return hit.before(3) == "ssh" and _login(hit)
+
+
+def _mysql(hit: Hit) -> bool:
+    """`-pPASSWORD` of a command, whose `-P` is a port."""
+    return "-P" not in hit.text[hit.first - 4 : hit.first] and _is_password(hit.secret, bare=True)
+
+
+def _registry(hit: Hit) -> bool:
+    """`docker login -p PASSWORD`, as a command or as elements of a list, and those that work alike."""
+    is_command = re.search(
+        r"""(?:docker|podman|buildah|skopeo|nerdctl|helm|oras|registry|oc|az)["',\s]+\Z""", hit.before(24)
     )
+    return is_command is not None and hit.text[hit.start : hit.first].find("-P") < 0 and _login(hit)
 
 
-def _netrc(match: re.Match[str], text: str) -> bool:
-    return re.search(r"login\s+[!-~]{1,90}(?:\s|\\n)+\Z", _before(match, text, 128)) is not None
-
-
-def _sshpass(match: re.Match[str], text: str) -> bool:
-    return _before(match, text, 3) == "ssh" and _login(match, text)
-
-
-def _option(match: re.Match[str], text: str) -> bool:
+def _option(hit: Hit) -> bool:
     """`--password VALUE`, on a command line or as two elements of a list."""
-    word = re.split(r"[\s\"'`,=]", _before(match, text, 24))[-1]
+    word = re.split(r"[\s\"'`,=]", hit.before(24))[-1]
     if not word.startswith("--"):
         return False
-    secret = _secret(match)
-    if match[0][:4].lower() in ("pass", "pwd ", 'pwd"', "pwd\\", "pwd\n"):
-        return _is_password(secret, bare=True)
-    return len(secret) >= 16 and is_random(secret)
+    if _is_of_password(hit):
+        return _is_password(hit.secret, bare=True)
+    return len(hit.secret) >= 16 and is_random(hit.secret)
 
 
 CHECKS: dict[str, Check] = {
+    "cut": _cut,
+    "described": _described,
+    "mysql": _mysql,
+    "registry": _registry,
     "word": _word,
     "mixed": _mixed,
     "random": _random,

@@ -10,10 +10,16 @@ from __future__ import annotations
 # also with escaped quotes. \x01 stands between the key and the value of an object's member (`redact`).
 _IS = (
     r"""\\{0,7}["'`]?\]?[ \t]{0,4}(?::[ \t]{0,2}(?:str|string)[ \t]{0,2}=|=>|:=|[:=]{1,2}"""
-    r"""|,?(?:\s|\\[nrt]){0,24}\\{0,7}["']?value\\{0,7}["']?[ \t]{0,2}[:=])(?:\s|\\[nrt]){0,4}"""
+    r"""|(?:,[^{}\x00\x01]{0,200}?)?,?(?:\s|\\[nrt]){0,24}\\{0,7}["']?value\\{0,7}["']?[ \t]{0,2}[:=])"""
+    r"""(?:\s|\\[nrt]){0,4}"""
 )
-_QUOTED = r"""\\{0,7}["'`]((?:[^\s"'`\\\x00\x01]|\\[^\\\s"'`nrtu\x00\x01])COUNT)(?=[\\"'`])"""
-_BARE = r"""(?![$%<{*\[(@])([^\s"'`\\,;&|<>(){}\[\]\x00-\x1f]COUNT)(?=[\s"'`\\,;&|<)}\]\x00-\x1f]|$)"""
+# A quote with more backslashes than the one that opens is part of the value.
+_QUOTED = (
+    r"""(?:[bruf]{1,2}(?=["']))?(?P<slashes>\\{0,7})(?P<quote>["'`])"""
+    r"""((?:[^\s"'`\\\x00\x01]|(?!(?P=slashes)(?P=quote))"""
+    r"""(?:\\\\\\\\\\\\\\["'`]|\\\\\\["'`]|\\["'`]|\\(?![nrt\s])|["'`]))COUNT)(?=[\\"'`])"""
+)
+_BARE = r"""(?![$%<{*\[(@"'`\\,;&|>)}\]]|[bruf]{1,2}["'])([^\s\x00-\x1f]COUNT)"""  # the check `cut` ends it
 _ELEMENT = r""">([^\s<>"'\\\x00\x01]COUNT)(?=<\\?/)"""
 _MEMBER = r"""\x01([^\x00\x01]COUNT)(?=\x01)"""
 _AFFIX = r"(?:[_-]?(?:prod|production|staging|dev|test|live|data|value|base64|b64|old|new|[0-9]{1,3}))?"
@@ -22,11 +28,12 @@ _ADDRESS = r"""[^?/\x00-\x20"'<>\\\x7f-\U0010ffff]"""
 _IS_GIVEN = rf"""(?:{_IS}|\\{{0,7}}["'],[ \t]{{0,3}}(?=\\{{0,7}}["']))"""
 _END = r"""(?=[\s"'`\\,;&|<)}\]\x00-\x1f]|$)"""
 _OPEN = rf"""(?:{_IS}\\{{0,7}}["'`]?|\x01)"""
+_MOST = 16_000  # characters of a value; no header may be longer
 
 
-def _assigned(name: str, count: str, *, given: str = _IS) -> str:
+def _assigned(name: str, least: int, *, given: str = _IS) -> str:
     return f"{name}{_AFFIX}(?:{given}(?:{_QUOTED}|{_BARE})|{_ELEMENT}|{_MEMBER})".replace(
-        "COUNT", count + "+"
+        "COUNT", f"{{{least},{_MOST}}}+"
     )
 
 
@@ -48,13 +55,32 @@ NAMED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "putty",
         "pem",
         "PuTTY-User-Key-File-",
-        r"PuTTY-User-Key-File-\d[^\x00]{1,4000}?Private-Lines: \d{1,3}([A-Za-z0-9+/=\s\\]{40,8000}+)",
+        (
+            r"PuTTY-User-Key-File-\d(?:(?!PuTTY-)[^\x00]){1,4000}?"
+            r"Private-Lines: \d{1,3}([A-Za-z0-9+/=\s\\]{40,8000}+)"
+        ),
         "",
         "putty",
     ),
     ("age", "age", "AGE-SECRET-KEY-1", r"AGE-SECRET-KEY-1[A-Z0-9]{58}", "", "age"),
     ("xprv", "wallet", "xprv", r"xprv[A-Za-z0-9]{100,112}", "word", "bip32"),
-    ("jwt", "jwt", ".eyJ", r"eyJ[\w-]{10,4000}+\.eyJ[\w-]{10,8000}+(?:\.[\w-]{0,4000})?", "word", "rfc7519"),
+    # Attempts only where a run begins: a long one may hold many.
+    (
+        "jwt",
+        "jwt",
+        ".eyJ",
+        r"eyJ(?<![\w-]{6}eyJ)[\w-]{10,16000}+\.eyJ[\w-]{10,16000}+(?:\.[\w-]{0,16000})?",
+        "word",
+        "rfc7519",
+    ),
+    (
+        "jwe",
+        "jwt",
+        "eyJhbGciOi eyJlbmMiOi eyJ0eXAiOi eyJraWQiOi eyJjdHkiOi",
+        r"eyJ(?<![\w-]{6}eyJ)[\w-]{10,4000}+\.[\w-]{0,4000}+\.[\w-]{8,64}\.[\w-]{1,16000}+\.[\w-]{16,64}",
+        "word",
+        "rfc7516",
+    ),
     # Headers and addresses
     (
         "basic",
@@ -68,7 +94,7 @@ NAMED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "basic-header",
         "basic",
         "auth",
-        rf"auth(?:orization)?{_OPEN}(?:basic\s{{1,3}})?([A-Za-z0-9+/]{{8,1000}}+={{0,2}}){_END}",
+        rf"(?:orization)?{_OPEN}(?:basic\s{{1,3}})?([A-Za-z0-9+/]{{8,4000}}+={{0,2}}){_END}",
         "basic",
         "rfc7617",
     ),
@@ -76,7 +102,7 @@ NAMED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "bearer",
         "bearer",
         "earer EARER",
-        r"(?:[Bb]earer|BEARER) {1,3}([\w=-]{16}[\w.~+/=-]{0,4000})",
+        r"(?:[Bb]earer|BEARER) {1,3}([\w=-]{16}[\w.~+/=-]{0,16000})",
         "mixed",
         "rfc6750",
     ),
@@ -84,7 +110,7 @@ NAMED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "authorization",
         "header",
         "auth",
-        rf"authorization{_OPEN}(?:[a-z][a-z-]{{1,20}}\s{{1,3}})?([\w.~+/=:-]{{12,4000}}+){_END}",
+        rf"orization{_OPEN}(?:[a-z][a-z-]{{1,20}}\s{{1,3}})?([\w.~+/=:-]{{12,16000}}+){_END}",
         "mixed",
         "rfc6750",
     ),
@@ -96,7 +122,14 @@ NAMED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "login",
         "rfc3986",
     ),
-    ("url-user", "url", "://", r"""://([\w-]{20,256})@(?=[\w\[-])""", "random", "rfc3986"),
+    (
+        "url-user",
+        "url",
+        "://",
+        rf"""://([\w-]{{20,256}})(?::{_ADDRESS}{{0,256}})?@(?=[\w\[-])""",
+        "random",
+        "rfc3986",
+    ),
     (
         "url-signature",
         "url",
@@ -125,18 +158,40 @@ NAMED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "login",
         "curl",
         (
-            r"""curl\b[^\x01]{0,600}?\s(?:-u|--user|--proxy-user)(?:\s{1,3}|=)?\\{0,7}["']?"""
+            r"""\b(?:(?!curl)[^\x01]){0,600}?\s(?:-u|--user|--proxy-user)(?:\s{1,3}|=)?\\{0,7}["']?"""
             r"""[^\s:"'\\]{1,100}:([^\s"'\\\x00\x01]{3,128})"""
         ),
         "login",
         "gitleaks",
     ),
-    ("netrc", "login", "pass", r"password(?:\s|\\n){1,4}([^\s\\\"'\x00]{6,256})", "netrc", "noseyparker"),
+    (
+        "mysql-login",
+        "login",
+        "mysql",
+        (
+            r"""(?:dump|admin|import|check|show|pump|sh)?\b(?:(?!mysql)[^\n\x01]){0,300}?\s"""
+            r"""(?:-p|--password=)\\{0,7}["']?([^\s"'`\\\x00-\x1f]{4,128})"""
+        ),
+        "mysql",
+        "trufflehog",
+    ),
+    (
+        "registry-login",
+        "login",
+        "login",
+        (
+            r"""\b(?:(?!login)[^\x01;&|]){0,300}?[\s"']-p(?:\s{1,3}|=|\\{0,7}["'],\s{0,3})(?!-)\\{0,7}["']?"""
+            r"""([^\s"'`\\\x00-\x1f]{4,512})"""
+        ),
+        "registry",
+        "trufflehog",
+    ),
+    ("netrc", "login", "pass", r"word(?:\s|\\n){1,4}([^\s\\\"'\x00]{6,256})", "netrc", "noseyparker"),
     (
         "sshpass",
         "login",
         "pass",
-        r"""pass\s{1,3}-p\s{0,2}\\{0,7}["']?([^\s"'\\\x00]{4,128})""",
+        r"""\s{1,3}-p\s{0,2}\\{0,7}["']?([^\s"'\\\x00]{4,128})""",
         "sshpass",
         "gitleaks",
     ),
@@ -144,7 +199,7 @@ NAMED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "sql-login",
         "login",
         "pass",
-        r"password\s{1,3}\\{0,7}'([^'\\\x00]{6,128})(?=\\{0,7}')",
+        r"word\s{1,3}\\{0,7}'([^'\\\x00]{6,128})(?=\\{0,7}')",
         "login",
         "detect-secrets",
     ),
@@ -152,10 +207,11 @@ NAMED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "cli-option",
         "option",
         "pass pwd token secret key",
-        r"""(?:pass(?:word|phrase|wd)?|pwd|token|secret|key)"""
-        r"""(?:[ \t]{1,3}|\n|\\{0,7}["'],\s{0,4}(?=\\{0,7}["']))(?!-)\\{0,7}["']?"""
-        r"""([^\s"'`\\,;&|<>(){}\[\]\x00-\x1f$]{6,512}+)""" + _END,
-        "option",
+        (
+            r"""(?:word|phrase|wd)?(?:[ \t]{1,3}|\n|\\{0,7}["'],\s{0,4}(?=\\{0,7}["']))(?!-)"""
+            rf"""(?:{_QUOTED}|{_BARE})"""
+        ).replace("COUNT", "{6,4096}+"),
+        "cut option",
         "gitleaks",
     ),
     # Names
@@ -163,7 +219,11 @@ NAMED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "aws-secret",
         "aws",
         "secret",
-        rf"secret[_ -]?(?:access)?[_ -]?key{_OPEN}([A-Za-z0-9/+]{{40}})(?![A-Za-z0-9/+=])",
+        (
+            rf"""(?:[_ -]?(?:access)?[_ -]?key{_OPEN}"""
+            r"""|[_ -]?access[_ -]?key(?: \[[^\]\s]{0,24}\]:)?[ \t]{1,3})"""
+            r"""([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])"""
+        ),
         "mixed",
         "gitleaks",
     ),
@@ -171,32 +231,41 @@ NAMED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "secret-name",
         "assigned",
         "secret",
-        _assigned(r"secret(?:[._ -]?(?:access)?[._ -]?(?:key|token))?", "{8,512}", given=_IS_GIVEN),
-        "secret",
+        _assigned(r"(?:[._ -]?(?:access)?[._ -]?(?:key|token))?", 8, given=_IS_GIVEN),
+        "cut secret",
         "gitleaks",
     ),
     (
         "token-name",
         "assigned",
         "token",
-        _assigned(r"token(?!s)(?:[_-]?secret)?", "{16,4096}", given=_IS_GIVEN),
-        "token",
+        _assigned(r"(?!s)(?:[_-]?secret)?", 16, given=_IS_GIVEN),
+        "cut token",
         "gitleaks",
     ),
     (
         "key-name",
         "assigned",
         "key",
-        _assigned(r"key(?:[_-]?secret)?", "{16,4096}", given=_IS_GIVEN),
-        "key",
+        _assigned(r"(?:[_-]?secret)?", 16, given=_IS_GIVEN),
+        "cut key",
         "gitleaks",
     ),
     (
         "password-name",
         "assigned",
         "pass pwd",
-        _assigned(r"(?:pass(?:w(?:or)?d|phrase|code)?|pwd)", "{6,256}"),
-        "password",
+        _assigned(r"(?:w(?:or)?d|phrase|code)?", 6),
+        "cut password",
+        "detect-secrets",
+    ),
+    # Its name stands behind it.
+    (
+        "described-value",
+        "assigned",
+        "pass pwd secret token key",
+        r"""[\w.-]{0,40}\\{0,7}["']""",
+        "described",
         "detect-secrets",
     ),
 )

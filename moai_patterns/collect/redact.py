@@ -127,7 +127,7 @@ def _members(
     source: dict[str, Any], target: dict[str, Any], key: bytes, waiting: list[tuple[Any, Any]]
 ) -> int:
     count = 0
-    before = ("", None)
+    described = _described(source)
     for name, value in source.items():
         (base,), hits = _scrub([name], "", key)
         count += hits
@@ -135,14 +135,20 @@ def _members(
         while shown in target or (shown != name and shown in source):
             shown, number = f"{base}#{number}", number + 1
         if isinstance(value, str):
-            # {"name": "DB_PASSWORD", "value": ...}, as container and task definitions have it
-            described = name == "value" and before[0] in ("name", "key") and isinstance(before[1], str)
-            (target[shown],), hits = _scrub([value], f"{before[1] if described else name}{_PAIR}", key)
+            lead = described if name.lower() == "value" and described else name
+            (target[shown],), hits = _scrub([value], f"{lead}{_PAIR}", key)
             count += hits
         else:
             target[shown] = _place(value, waiting)
-        before = (name, value)
     return count
+
+
+def _described(source: dict[str, Any]) -> str:
+    """Return the name in {"name": "DB_PASSWORD", "value": ...}, as container and task definitions have it."""
+    for name, value in source.items():
+        if isinstance(value, str) and name.lower() in ("name", "key"):
+            return value
+    return ""
 
 
 def _elements(source: list[Any], target: list[Any], key: bytes, waiting: list[tuple[Any, Any]]) -> int:

@@ -6,8 +6,8 @@ literal occurs, without Unicode classes (`re.ASCII`). None nests quantifiers and
 matching is linear; where the vendor's length is exact but test tokens vary, the minimum is lower.
 
 - The secret is the group that took part in the match, or all of it when the pattern has none.
-- Literals in lower case without a separator (`pass`, `key`, ...) are *stems*: their rows match at the
-  stem, in any letter case, and may begin with whatever name stands around it.
+- Literals in lower case without a separator (`pass`, `key`, ...) are *stems*: the pattern of their rows is
+  what follows the stem, in lower case, and matches in any letter case.
 - Checks are names from `matching.CHECKS`; `word` wants the start of a word before the match.
 """
 
@@ -33,6 +33,7 @@ SOURCES = {
     "gitleaks": "https://github.com/gitleaks/gitleaks/blob/master/config/gitleaks.toml",
     "google": "https://developers.google.com/identity/protocols/oauth2",
     "google-hmac": "https://cloud.google.com/storage/docs/authentication/hmackeys",
+    "hashicorp": "https://developer.hashicorp.com/vault/docs/concepts/tokens",
     "honeycomb": "https://docs.honeycomb.io/configure/environments/manage-api-keys/",
     "kingfisher": "https://github.com/mongodb/kingfisher/tree/main/crates/kingfisher-rules/data/rules",
     "launchdarkly": "https://launchdarkly.com/docs/home/account/environment/keys",
@@ -44,6 +45,7 @@ SOURCES = {
     "rfc3986": "https://www.rfc-editor.org/rfc/rfc3986#section-3.2.1",
     "rfc6750": "https://www.rfc-editor.org/rfc/rfc6750#section-2.1",
     "rfc7468": "https://www.rfc-editor.org/rfc/rfc7468",
+    "rfc7516": "https://www.rfc-editor.org/rfc/rfc7516",
     "rfc7519": "https://www.rfc-editor.org/rfc/rfc7519",
     "rfc7617": "https://www.rfc-editor.org/rfc/rfc7617",
     "slack": "https://docs.slack.dev/authentication/tokens",
@@ -171,6 +173,7 @@ sourcegraph        sourcegraph  gitleaks    word       sgp_ sgp_(?:[A-Fa-f0-9]{1
 circleci           circleci     kingfisher  -          CCIPAT_,CCIPRJ_ CCIP(?:AT|RJ)_<a>{22}_<h>{40}
 buildkite          buildkite    kingfisher  -          bkua_ bkua_[0-9a-z]{40,64}
 harness            harness      gitleaks    word       pat.,sat. [ps]at\.[\w-]{22}\.<a>{24}\.<a>{20}
+vault-old          vault        hashicorp   word,mixed s. s\.<a>{24}(?![\w.-])
 octopus            octopus      gitleaks    word,mixed API- API-[A-Z0-9]{25,27}<end>
 terraform          terraform    gitleaks    -          .atlasv1. <a>{14}\.atlasv1\.[\w=-]{60,70}
 vault              vault        gitleaks    word,mixed hvs.,hvb.,hvr. hv[sbr]\.[\w-]{24,300}
