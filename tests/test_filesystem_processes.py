@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -19,6 +19,7 @@ from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Batch, Removal
 from moai_patterns.backends.filesystem import compaction
 from moai_patterns.backends.filesystem.backend import FilesystemBackend
+from moai_patterns.backends.filesystem.lookup import Lookup
 from moai_patterns.backends.filesystem.write import TreeWriter
 from moai_patterns.errors import BusyError
 from moai_patterns.instant import DAY
@@ -135,6 +136,53 @@ def test_readers_beside_updates_and_compactions(tmp_path: Path) -> None:
         stop.touch()
         succeed(readers)
         stop.unlink()
+
+
+def test_a_check_beside_saves_and_compactions_finds_nothing(tmp_path: Path) -> None:
+    """However often segments are replaced and directories go as empty, a sound store has no finding."""
+    path, stop = tmp_path / "tree", tmp_path / "stop"
+    with closing(FilesystemBackend(str(path))) as store:
+        store.write(Batch([stored("first", MIDNIGHT)]))
+
+    def check() -> None:
+        store = FilesystemBackend(str(path))
+        while not stop.exists():
+            for read_data in (False, True):
+                assert store.check(read_data=read_data) == []
+
+    checkers = [child(check), child(check)]
+    with checked(path) as store:
+        for n in range(120):
+            moment = MIDNIGHT + n % 3 * DAY + n
+            store.write(Batch([stored(f"r{n}", moment)]))
+            store.write(Batch([stored(f"s{n}", moment), stored(f"t{n}", moment)]))
+            store.compact([TODAY + n % 3])
+        stop.touch()
+        succeed(checkers)
+
+
+@pytest.mark.parametrize("revisions", ["heads", "all"])
+def test_several_ids_are_read_as_of_one_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, revisions: Literal["heads", "all"]
+) -> None:
+    """A batch that is committed between the first id and the second is seen in both or in neither."""
+    with checked(tmp_path / "tree") as store, closing(FilesystemBackend(str(tmp_path / "tree"))) as other:
+        store.write(Batch([stored("A", MIDNIGHT), stored("B", MIDNIGHT)]))
+        settled = Lookup.settled
+        later = iter((2, 3))
+
+        def slow(lookup: Lookup, *arguments: Any) -> list[Any]:
+            found = settled(lookup, *arguments)
+            for revision in later:
+                other.write(Batch([stored(name, MIDNIGHT, revision) for name in "AB"]))
+                break
+            return found
+
+        monkeypatch.setattr(Lookup, "settled", slow)
+        found = store.scan(Query(ids=["A", "B"], limit=None, revisions=revisions))
+        seen = [(record["pattern_id"], record["_meta"]["revision"]) for record in found]
+        expected = range(3, 0, -1) if revisions == "all" else [3]
+        assert sorted(seen) == sorted((name, revision) for name in "AB" for revision in expected)
 
 
 def test_a_save_into_a_day_that_compaction_empties(tmp_path: Path) -> None:

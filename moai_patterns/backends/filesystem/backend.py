@@ -8,6 +8,7 @@ import threading
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -66,7 +67,7 @@ class FilesystemBackend(BackendBase):
 
     def write(self, batch: Batch) -> None:
         """Write a batch: all of it or nothing. Raises `ConflictError` for a stale revision."""
-        with self._working():
+        with self._working(writing=True):
             self._writer.write(batch.add, batch.remove, batch.fresh)
 
     def single_writer(self) -> SingleWriter:
@@ -99,7 +100,7 @@ class FilesystemBackend(BackendBase):
         """Return all revisions of an id, oldest first, the head last; empty when unknown."""
         if not _is_text(pattern_id):
             return []
-        with self._pinned(), self._working():
+        with self._pin(), self._working():
             return self._writer.lookup().settled(self._changes, pattern_id, EVERYTHING)[::-1]
 
     def count(self, query: Query) -> int:
@@ -179,11 +180,36 @@ class FilesystemBackend(BackendBase):
             self._writer.close()
 
     def _by_ids(self, query: Query) -> Iterator[Record]:
-        for identity in dict.fromkeys(query.ids or ()):
-            if query.revisions == "all":
-                yield from self.history(identity)
-            elif (found := self.get(identity)) is not None:
-                yield found
+        identities = [identity for identity in dict.fromkeys(query.ids or ()) if _is_text(identity)]
+        if query.revisions == "heads":
+            found = self._together(identities, HEADS)
+        else:
+            with self._pin():
+                found = self._together(identities, EVERYTHING)
+        return chain.from_iterable(found)
+
+    def _together(self, identities: Sequence[str], parts: Sequence[str]) -> list[list[Record]]:
+        """Return the revisions of each id as they were at one moment.
+
+        That is so when nothing was committed while they were read, or when reading them again gives
+        the same: a revision never comes back once it is superseded or removed.
+        """
+        before: list[list[Record]] | None = None
+        while True:
+            with self._working():
+                start = self._progress() if len(identities) > 1 else None
+                lookup = self._writer.lookup()
+                found = [lookup.settled(self._changes, identity, parts) for identity in identities]
+                if len(identities) < 2 or found == before or (start and start == self._progress()):
+                    return found
+            before = found
+
+    def _progress(self) -> tuple[object, ...] | None:
+        """Return what is another value after each commit; None where nobody can tell."""
+        log = self._tree.current_log()
+        if log is None or not log.is_settled:
+            return None
+        return log, log.lines, log.seq
 
     def _in_order_of_arrival(self, snapshot: Snapshot, query: Query) -> Iterator[Record]:
         """Arrival has no order on disk but that of the log, so the numbers are sorted, then the records.
@@ -253,7 +279,7 @@ class FilesystemBackend(BackendBase):
         So the other threads of this process go on meanwhile. None where there is no tree yet.
         """
         self._must_be_open()
-        with translated(self.path):
+        with translated(self.path, writing=True):
             if not self._tree.exists:
                 yield None
                 return
@@ -264,12 +290,12 @@ class FilesystemBackend(BackendBase):
                 finally:
                     writer.close()
 
-    def _working(self) -> _Working:
+    def _working(self, *, writing: bool = False) -> _Working:
         """One thread at a time, none after the end, faults of the medium as our own."""
         if self._pid != os.getpid():  # the parent's lock may have been held by a thread that is not here
             self._pid = os.getpid()
             self._mutex = threading.RLock()
-        return _Working(self)
+        return _Working(self, writing)
 
     def _must_be_open(self) -> None:
         if self._closed:
@@ -285,21 +311,22 @@ class _Translated(SingleWriter):
 
     def write(self, batch: Batch) -> None:
         """Write a batch: all of it or nothing; acknowledged as `Backend.write` acknowledges."""
-        with self._working():
+        with self._working(writing=True):
             self._inner.write(batch)
 
     def close(self) -> None:
         """End the session."""
-        with self._working():
+        with self._working(writing=True):
             self._inner.close()
 
 
 class _Working:
     """What `FilesystemBackend._working` gives; a class, because a generator costs a load a tenth more."""
 
-    def __init__(self, backend: FilesystemBackend) -> None:
+    def __init__(self, backend: FilesystemBackend, writing: bool) -> None:
         self._backend = backend
         self._mutex = backend._mutex
+        self._writing = writing
 
     def __enter__(self) -> None:
         self._mutex.acquire()
@@ -314,24 +341,24 @@ class _Working:
     ) -> None:
         self._mutex.release()
         if isinstance(error, OSError) and not isinstance(error, PatternError):
-            raise _as_ours(error, self._backend.path) from error
+            raise _as_ours(error, self._backend.path, self._writing) from error
 
 
 @contextmanager
-def translated(path: str) -> Iterator[None]:
+def translated(path: str, *, writing: bool = False) -> Iterator[None]:
     """Turn what the system raises into a `StoreError` that names the place."""
     try:
         yield
     except PatternError:
         raise
     except OSError as error:
-        raise _as_ours(error, path) from error
+        raise _as_ours(error, path, writing) from error
 
 
-def _as_ours(error: OSError, path: str) -> StoreError:
+def _as_ours(error: OSError, path: str, writing: bool) -> StoreError:
     place = error.filename or path
     sentence = f"{place}: {error.strerror or error}"
-    if error.errno in fileops.DENIED:
+    if writing and error.errno in fileops.DENIED:
         return ReadOnlyError(error.errno, f"{sentence}; it may still be readable")
     return StoreError(error.errno, sentence)
 
