@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import shutil
@@ -152,7 +153,7 @@ def test_each_level_waits_for_what_it_promises(
         ended = [place for place in synced if place.endswith(".jsonl")]
     day = path / "2025" / "11" / "29"
     if durability == "os":
-        assert (first, second, ended) == ([], [], [])
+        assert (first[1:], second, ended) == ([path], [], [])  # the manifest, once
     else:
         assert {day, day.parent, day.parent.parent, path, tmp_path} <= set(first)
         assert [place for place in second if place.parent != path / "tmp"] == [day]
@@ -216,6 +217,31 @@ def test_a_read_only_tree_answers(read_only: Path, monkeypatch: pytest.MonkeyPat
         assert store.check(read_data=True) == []
         with pytest.raises(ReadOnlyError, match=str(read_only)):
             store.write(Batch([stored("new", MIDNIGHT)]))
+
+
+def test_a_directory_that_cannot_be_read_is_a_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`check` names it beside all other findings, and a scan refuses without a word about writing."""
+    path = tmp_path / "tree"
+    fill(path)
+    hot = next((path / "2025" / "11" / "30").glob("*.json"))
+    (path / "2025" / "11" / "29" / hot.name).touch()
+    scandir = os.scandir
+
+    def denied(place: str) -> object:
+        if place == str(hot.parent):
+            raise PermissionError(errno.EACCES, "Permission denied", place)
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with opened(path) as store:
+        found = {problem.place: problem.sentence for problem in store.check(read_data=True)}
+        assert found[str(hot.parent)] == "it cannot be read: Permission denied"
+        assert str(path / "2025" / "11" / "29" / hot.name) in found
+        with pytest.raises(StoreError, match=f"^.*{hot.parent}: Permission denied$") as caught:
+            list(store.scan(EVERYTHING))
+        assert not isinstance(caught.value, ReadOnlyError)
 
 
 def test_no_scrambled_byte_of_the_log_gives_a_wrong_answer(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from itertools import islice
 
-from moai_patterns.backends.filesystem import hotlog, journal
+from moai_patterns.backends.filesystem import hotlog, journal, torn
 from moai_patterns.backends.filesystem.journal import Journal, JournalDamageError
 from moai_patterns.backends.filesystem.names import digest, parse_hot
 from moai_patterns.errors import BusyError
@@ -25,13 +25,16 @@ def rebuild(tree: Tree, most: int | None = None) -> None:
     """Replace the log of a tree; to be called under its exclusive lock.
 
     A hot file is dated by its arrival number, journals carry theirs; what was compacted before is known
-    to the manifest. Raises `BusyError` for a tree with more than `most` hot files.
+    to the manifest. What a power cut left torn is set aside. Raises `BusyError` for a tree with more
+    than `most` hot files.
     """
     hot = list(islice(_hot(tree), None if most is None else most + 1))
     if most is not None and len(hot) > most:
         raise BusyError(
             f"{tree.index} has to be made anew, which takes a while; any command that opens the store does it"
         )
+    if torn.set_aside(tree, [(seq, place) for _, seq, _, place in hot]):
+        hot = list(_hot(tree))
     found, damaged = _journals(tree)
     found += hot
     found.sort(key=lambda change: change[1])

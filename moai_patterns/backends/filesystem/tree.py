@@ -21,7 +21,7 @@ LAYOUT = 1
 MANIFEST = "index.json"
 # So that the layout can be told from the first bytes of a manifest of any size.
 _OPENING = b'{"layout":%d,' % LAYOUT
-_PARTS = {"index", "journal", "tmp", "history", ".lock"}
+_PARTS = {"index", "journal", "tmp", "history", "quarantine", ".lock"}
 _counter = count()
 
 
@@ -57,27 +57,28 @@ class Tree:
             self._exists = self._recognise()
         return self._exists
 
-    def prepare(self, timeout: float, *, sync: bool = False) -> None:
+    def prepare(self, timeout: float) -> None:
         """Make the directories and an empty manifest, unless they are there.
 
-        Waits at most `timeout` seconds for others who do the same; `sync` waits for the medium too.
+        Waits at most `timeout` seconds for others who do the same.
         """
         if not self._exists:
-            self.make(timeout, sync=sync)
+            self.make(timeout)
 
-    def make(self, timeout: float, *, sync: bool = False) -> None:
-        """Make the directories and an empty manifest where they are missing."""
+    def make(self, timeout: float) -> None:
+        """Make the directories and an empty manifest where they are missing.
+
+        The manifest is flushed whatever the level: a power cut must not leave an empty one beside segments.
+        """
         for directory in (self.root, self.journals, self.temporary, self.index):
             fileops.make_dirs(directory)
         # Under the lock: who starts a moment later must not replace what has been compacted since.
         with self.lock.held(timeout=timeout):
             if not os.path.lexists(self.manifest):
                 fresh = self.temporary_path()
-                fileops.create(fresh, _OPENING + b'"generation":0,"seq":0,"days":{}}\n', sync=sync)
+                fileops.create(fresh, _OPENING + b'"generation":0,"seq":0,"days":{}}\n', sync=True)
                 fileops.rename(fresh, self.manifest)
-        if sync:
-            fileops.sync_dir(self.root)
-            fileops.sync_dir(os.path.dirname(self.root))
+                fileops.sync_dir(self.root)
         self._exists = True
 
     def last_compacted(self) -> int:

@@ -78,6 +78,7 @@ class TreeWriter:
         self._sessions: list[SingleWriter] = []
         self._loose: LooseChanges | None = None
         self._most = most
+        self._recovered = False
         self.timeout = timeout
         self._readable = readable
         self._line = line
@@ -88,7 +89,7 @@ class TreeWriter:
 
         `fresh` promises that the ids were generated just now, which saves the look whether they are known.
         """
-        self.tree.prepare(self.timeout, sync=self._sync)
+        self.tree.prepare(self.timeout)
         if len(add) == 1 and not remove and add[0]["_meta"]["revision"] == 1:
             self.renewing(lambda: self._write_file(add[0], fresh))
             return
@@ -108,8 +109,20 @@ class TreeWriter:
 
     def locked(self) -> Locked:
         """Return what a `with` statement needs to hold the tree's lock; it gives the change log."""
-        self.tree.prepare(self.timeout, sync=self._sync)
+        self.tree.prepare(self.timeout)
         return Locked(self)
+
+    def recover(self) -> None:
+        """Bring in order what a crash of the machine left, if nobody has yet; not under the tree's lock."""
+        if not self._recovered and self.tree.exists:
+            self._recovered = True
+            try:
+                if self.tree.current_log() is None:
+                    with self.locked():
+                        pass
+            except OSError as error:
+                if error.errno not in fileops.DENIED:
+                    raise
 
     def changes(self, hashed: int) -> list[Found]:
         """Return what is loose of the ids with this hash, newest arrival first, without the tree's lock.

@@ -1,0 +1,105 @@
+"""What a power cut left torn, set aside: at the level `os` the last seconds before it may be lost, not more.
+
+A file that was renamed and never flushed may come back empty or cut. It was not promised to survive, and as
+it lies there it would be damage that every scan refuses. So the first who opens the tree after a start
+of the machine moves such files to `quarantine/`; nothing is removed, and `check` names them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from moai_patterns.backends import fileops
+from moai_patterns.backends.filesystem import journal
+from moai_patterns.backends.filesystem.journal import Journal, JournalDamageError
+from moai_patterns.backends.filesystem.sealed import open_file
+from moai_patterns.lightjson import loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from moai_patterns.backends.filesystem.tree import Tree
+
+QUARANTINE = "quarantine"
+_BLOCK = 4096  # a smaller file is there whole or empty
+_UNFLUSHED = 600_000_000  # microseconds within which every system writes back; Linux takes half a minute
+
+
+def booted() -> int:
+    """Return when the machine was started, in microseconds since 1970-01-01 UTC."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    up = time.monotonic_ns() if clock is None else time.clock_gettime_ns(clock)
+    return (time.time_ns() - up) // 1000
+
+
+def set_aside(tree: Tree, hot: Sequence[tuple[int, str]]) -> bool:
+    """Move torn files to the quarantine and tell whether there were any.
+
+    Only what was written shortly before the last start of the machine, and if nobody has written since:
+    what is torn otherwise is damage. `hot` are arrival numbers and places of hot files. To be called under
+    the exclusive lock of the tree.
+    """
+    written = [(_modified(tree, name), name) for name in journal.listed(tree.journals)]
+    newest = max((moment for moment, _ in (*hot, *written)), default=0)
+    if not 0 < newest < booted():
+        return False
+    torn = []
+    for moment, name in written:
+        path = os.path.join(tree.journals, name)
+        if newest - moment <= _UNFLUSHED and not _is_whole_journal(path):
+            torn.append(path)
+    for moment, place in hot:
+        path = tree.path(place)
+        if newest - moment <= _UNFLUSHED and not _is_whole_file(path):
+            torn.append(path)
+    for path in torn:
+        _move(tree, path)
+    return bool(torn)
+
+
+def _modified(tree: Tree, name: str) -> int:
+    try:
+        return os.stat(os.path.join(tree.journals, name)).st_mtime_ns // 1000
+    except FileNotFoundError:
+        return 0
+
+
+def held(tree: Tree) -> Iterator[str]:
+    """Yield the paths of what was set aside."""
+    try:
+        names = sorted(os.listdir(tree.path(QUARANTINE)))
+    except FileNotFoundError:
+        return
+    yield from (os.path.join(tree.path(QUARANTINE), name) for name in names)
+
+
+def _is_whole_journal(path: str) -> bool:
+    try:
+        return not Journal(path).damage
+    except JournalDamageError:
+        return False
+    except FileNotFoundError:
+        return True
+
+
+def _is_whole_file(path: str) -> bool:
+    try:
+        size = os.lstat(path).st_size
+        if size >= _BLOCK:
+            open_file(fileops.read(path), _loads)
+    except FileNotFoundError:
+        return True
+    except ValueError:
+        return False
+    return size > 0
+
+
+def _loads(raw: bytes) -> object:
+    return loads(raw.decode())
+
+
+def _move(tree: Tree, path: str) -> None:
+    fileops.make_dirs(tree.path(QUARANTINE))
+    fileops.rename(path, os.path.join(tree.path(QUARANTINE), os.path.basename(path)))

@@ -1,0 +1,76 @@
+"""After a power cut at the level `os`: what was not flushed may be gone, and nothing else is in the way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from moai_patterns.backends.base import Batch
+from moai_patterns.backends.filesystem import hotlog, torn
+from moai_patterns.backends.filesystem.backend import FilesystemBackend
+from moai_patterns.errors import DamageError
+from moai_patterns.instant import DAY
+from moai_patterns.query import Query
+from moai_patterns.testing.pools import MIDNIGHT, stored
+
+LARGE = {"text": "x" * 20_000}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A tree with two hot files, small and large, and two journals."""
+    with closing(FilesystemBackend(str(tmp_path / "tree"))) as store:
+        store.write(Batch([stored("small", MIDNIGHT)]))
+        store.write(Batch([stored("large", MIDNIGHT, data=LARGE)]))
+        store.write(Batch([stored("a", MIDNIGHT), stored("b", MIDNIGHT)]))
+        store.write(Batch([stored("c", MIDNIGHT), stored("d", MIDNIGHT)]))
+    return tmp_path / "tree"
+
+
+def cut(path: Path, size: int) -> None:
+    """Leave so many bytes of a file, and the times it has."""
+    times = path.stat()
+    path.write_bytes(path.read_bytes()[:size])
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+@pytest.mark.parametrize("size", [0, 4096])
+def test_torn_files_are_set_aside_after_a_start_of_the_machine(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """The rest is found and can be compacted; `check` names what was set aside, and nothing was removed."""
+    victims = [next(tree.rglob("*_large_*.json")), sorted((tree / "journal").iterdir())[1]]
+    if size == 0:
+        victims.append(next(tree.rglob("*_small_*.json")))
+    for victim in victims:
+        cut(victim, min(size, victim.stat().st_size // 2))
+    monkeypatch.setattr(hotlog, "_boot", [hotlog.boot() ^ 1])
+    now = time.time_ns() // 1000
+    monkeypatch.setattr(torn, "booted", lambda: now)
+    with closing(FilesystemBackend(str(tree))) as store:
+        kept = {"a", "b"} | ({"small"} if size else set())
+        for _ in range(2):
+            assert {record["pattern_id"] for record in store.scan(Query(limit=None))} == kept
+            assert {identity for identity in ("small", "large", *"abcd") if store.get(identity)} == kept
+            places = {Path(problem.place).name for problem in store.check(read_data=True)}
+            assert places == {victim.name for victim in victims}
+            store.compact([MIDNIGHT // DAY])
+        store.write(Batch([stored("c", MIDNIGHT), stored("large", MIDNIGHT)]))
+        assert store.get("large") is not None
+    assert {path.name for path in (tree / "quarantine").iterdir()} == {victim.name for victim in victims}
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_the_same_damage_without_a_crash_is_damage(tree: Path, index: bool) -> None:
+    """A file that somebody cut while the machine ran is not taken for one that was never flushed."""
+    cut(min((tree / "journal").iterdir()), 0)
+    if not index:
+        shutil.rmtree(tree / "index")
+    with closing(FilesystemBackend(str(tree))) as store, pytest.raises(DamageError):
+        list(store.scan(Query(limit=None)))
+    assert not (tree / "quarantine").exists()
