@@ -14,6 +14,7 @@ import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from dataclasses import field as slot
 from typing import Any, Literal
 
 from moai_patterns.errors import QueryError
@@ -26,21 +27,25 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
 }
 _ROOTS = ("data", "context")
+_DEEPEST = 100
+_SHOWN = 80
 MISSING = object()
 
 
 class Condition(ABC):
-    """A test of one record. Combine with `&`, `|` and `~`."""
+    """A test of one record. Combine with `&`, `|` and `~`; they may nest 100 levels deep."""
+
+    levels: int = 1
 
     @abstractmethod
     def matches(self, record: Mapping[str, Any]) -> bool:
         """Tell whether the record passes."""
 
     def __and__(self, other: Condition) -> Condition:
-        return Every((self, condition(other)))
+        return Every((*_parts(Every, self), *_parts(Every, condition(other))))
 
     def __or__(self, other: Condition) -> Condition:
-        return Either((self, condition(other)))
+        return Either((*_parts(Either, self), *_parts(Either, condition(other))))
 
     def __invert__(self) -> Condition:
         return Not(self)
@@ -49,13 +54,27 @@ class Condition(ABC):
         raise QueryError("a condition has no truth value of its own; combine conditions with & | ~")
 
 
-@dataclass(frozen=True, slots=True)
+def _parts(joined: type[Every | Either], part: Condition) -> tuple[Condition, ...]:
+    return part.parts if type(part) is joined else (part,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Compare(Condition):
     """The value at `path` stands in `relation` to `value`."""
 
     path: tuple[str, ...]
     relation: Relation
     value: Any = None
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether the other asks the same, where a bool never equals a number."""
+        return isinstance(other, Compare) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[Any, ...]:
+        return (self.path, self.relation, _hashable(self.value))
 
     def matches(self, record: Mapping[str, Any]) -> bool:
         """Tell whether the record passes."""
@@ -76,6 +95,10 @@ class Every(Condition):
     """All parts pass."""
 
     parts: tuple[Condition, ...]
+    levels: int = slot(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "levels", _levels(self.parts))
 
     def matches(self, record: Mapping[str, Any]) -> bool:
         """Tell whether the record passes."""
@@ -87,6 +110,10 @@ class Either(Condition):
     """At least one part passes."""
 
     parts: tuple[Condition, ...]
+    levels: int = slot(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "levels", _levels(self.parts))
 
     def matches(self, record: Mapping[str, Any]) -> bool:
         """Tell whether the record passes."""
@@ -98,10 +125,24 @@ class Not(Condition):
     """The part fails."""
 
     part: Condition
+    levels: int = slot(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "levels", _levels((self.part,)))
+
+    def __invert__(self) -> Condition:
+        return self.part
 
     def matches(self, record: Mapping[str, Any]) -> bool:
         """Tell whether the record passes."""
         return not self.part.matches(record)
+
+
+def _levels(parts: Iterable[Condition]) -> int:
+    levels = 1 + max((part.levels for part in parts), default=0)
+    if levels > _DEEPEST:
+        raise QueryError(f"the conditions nest more than {_DEEPEST} levels deep; join them side by side")
+    return levels
 
 
 class field:  # noqa: N801  reads as a word of the query, like a function
@@ -207,8 +248,11 @@ def comparable(left: Any, right: Any) -> bool:
     return isinstance(left, (int, float)) and isinstance(right, (int, float))
 
 
-def literal(value: object) -> Any:
-    """Return `value` if JSON has it, checked to the last element; otherwise raise `QueryError`."""
+def literal(value: object, room: int = _DEEPEST) -> Any:
+    """Return `value` if JSON has it, checked to the last element; otherwise raise `QueryError`.
+
+    Like a record's, its lists and objects nest at most `room` levels deep.
+    """
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int) and -(2**63) <= value < 2**63:
@@ -217,11 +261,28 @@ def literal(value: object) -> Any:
         return text(value)
     if isinstance(value, float) and value - value == 0:
         return value
+    if isinstance(value, (list, tuple, Mapping)) and not room:
+        raise QueryError(f"a value to compare with nests at most {_DEEPEST} levels deep, as in any record")
     if isinstance(value, (list, tuple)):
-        return [literal(item) for item in value]
+        return [literal(item, room - 1) for item in value]
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {text(key): literal(item) for key, item in value.items()}
-    raise QueryError(f"{value!r} is no JSON value to compare with")
+        return {text(key): literal(item, room - 1) for key, item in value.items()}
+    raise QueryError(f"{shortened(value)} is no JSON value to compare with")
+
+
+def _hashable(value: Any) -> Any:
+    """Return what is equal for equal JSON values alone."""
+    if isinstance(value, (list, tuple)):
+        return ("array", *map(_hashable, value))
+    if isinstance(value, dict):
+        return ("object", frozenset((key, _hashable(item)) for key, item in value.items()))
+    return (type(value), value) if isinstance(value, bool) else value
+
+
+def shortened(value: object) -> str:
+    """Return how a value is written, for an error's sentence: not more of it than a line."""
+    written = repr(value)
+    return written if len(written) <= _SHOWN else f"{written[:_SHOWN]}..."
 
 
 def text(value: str) -> str:

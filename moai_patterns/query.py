@@ -11,19 +11,20 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from dataclasses import field as slot
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from sys import maxsize
 from typing import Any, Literal
 
-from moai_patterns.conditions import Condition, condition, text
+from moai_patterns.conditions import Condition, condition, shortened, text
 from moai_patterns.errors import QueryError
-from moai_patterns.instant import LAST, instant
+from moai_patterns.instant import FIRST, LAST, instant
 
 Order = Literal["newest", "oldest", "arrival"]
 Bound = str | date | datetime | int | None
 Key = tuple[int, str, int]
 Record = dict[str, Any]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class Query:
     ids: Sequence[str] | None = None
     revisions: Literal["heads", "all"] = "heads"
     kinds: tuple[str, ...] | None = slot(init=False, compare=False, repr=False, default=None)
+    id_set: frozenset[str] = slot(init=False, compare=False, repr=False, default=frozenset())
+    tag_set: frozenset[str] = slot(init=False, compare=False, repr=False, default=frozenset())
     since: int | None = slot(init=False, compare=False, repr=False, default=None)
     until: int | None = slot(init=False, compare=False, repr=False, default=None)
     after: Key | None = slot(init=False, compare=False, repr=False, default=None)
@@ -80,9 +83,13 @@ class Query:
         if self.limit is not None and self.limit < 0:
             raise QueryError(f"limit must not be negative, not {self.limit}")
         kinds = self.pattern_type
+        # What was handed in may be an iterator, or change later; a query is a value.
         fix("kinds", None if kinds is None else _texts("pattern_type", kinds, alone=True))
-        fix("tags", _texts("tags", self.tags) if self.tags else None)
+        fix("pattern_type", self.kinds)
+        fix("tags", _texts("tags", self.tags) or None if self.tags else None)
         fix("ids", None if self.ids is None else _texts("ids", self.ids))
+        fix("tag_set", frozenset(self.tags or ()))
+        fix("id_set", frozenset(self.ids or ()))
         fix("where", None if self.where is None else condition(self.where))
         fix("since", _bound("start_date", self.start_date))
         fix("until", _bound("end_date", self.end_date, end=True))
@@ -100,12 +107,10 @@ class Query:
             return False
         if self.kinds is not None and record["pattern_type"] not in self.kinds:
             return False
-        if self.ids is not None and record["pattern_id"] not in self.ids:
+        if self.ids is not None and record["pattern_id"] not in self.id_set:
             return False
-        if self.tags is not None:
-            present = record.get("context", {}).get("tags", ())
-            if not any(tag in present for tag in self.tags):
-                return False
+        if self.tags is not None and self.tag_set.isdisjoint(tags_of(record)):
+            return False
         return self.where is None or self.where.matches(record)  # type: ignore[union-attr]
 
     def key(self, record: Mapping[str, Any]) -> Key:
@@ -149,12 +154,25 @@ class Query:
             order, first, identity, revision = json.loads(base64.urlsafe_b64decode(cursor.encode()))
             if order != self.order:
                 raise QueryError(f"the cursor belongs to a query in the order {order}, not {self.order}")
-            key = (first + 0, identity + "", revision + 0)
-        except (ValueError, TypeError, AttributeError) as error:
-            if isinstance(error, QueryError):
-                raise
-            raise QueryError(f"{cursor!r} is no cursor that a query returned") from None
+            if type(first) is not int or type(revision) is not int or abs(revision) >= 2**63:
+                raise ValueError("not the numbers of a record")
+            key = (first, text(identity + ""), revision)
+        except QueryError:
+            raise
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            raise QueryError(f"{shortened(cursor)} is no cursor that a query returned") from None
         return key
+
+
+def tags_of(record: Mapping[str, Any]) -> list[str]:
+    """Return the texts in `context.tags` of a record; none when that is no list.
+
+    >>> tags_of({"context": {"tags": ["x", 5]}}), tags_of({"context": {"tags": "x"}})
+    (['x'], [])
+    """
+    context = record.get("context")
+    tags = context.get("tags") if isinstance(context, dict) else None
+    return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
 
 
 def _texts(name: str, value: object, *, alone: bool = False) -> tuple[str, ...]:
@@ -175,7 +193,9 @@ def _bound(name: str, value: Bound, *, end: bool = False) -> int | None:
     """Return an inclusive bound in UTC microseconds."""
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
-    if isinstance(value, (datetime, date)):
+    if isinstance(value, datetime):
+        return _moment(name, value)
+    if isinstance(value, date):
         stamp = value.isoformat()
     elif isinstance(value, str):
         stamp = value
@@ -191,3 +211,15 @@ def _bound(name: str, value: Bound, *, end: bool = False) -> int | None:
         return instant(following.isoformat()) - 1
     except ValueError as error:
         raise QueryError(f"{name}: {error}") from None
+
+
+def _moment(name: str, value: datetime) -> int:
+    """Return a datetime's instant, read by its own rules: `fold`, and offsets to the second."""
+    try:
+        zoned = value if value.utcoffset() is not None else value.astimezone()
+    except (OverflowError, ValueError, OSError):
+        raise QueryError(f"{name}: this system knows no local time at {value}; add a zone") from None
+    moment = (zoned - _EPOCH) // timedelta(microseconds=1)
+    if not FIRST <= moment <= LAST:
+        raise QueryError(f"{name}: the UTC instant of {value} lies outside the years 1 to 9999")
+    return moment

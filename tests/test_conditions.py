@@ -117,6 +117,39 @@ def test_what_has_no_meaning_is_refused(make: object) -> None:
         make()  # type: ignore[operator]
 
 
+def test_joining_and_negating_do_not_nest() -> None:
+    """Thousands of conditions joined one by one, and a negation of a negation, stay flat."""
+    either, both, turned = field("data.n") == 0, field("data.n") == 7, field("data.n") == 7
+    for n in range(2000):
+        either = (field("data.n") == n) | either if n % 2 else either | (field("data.n") == n)
+        both = both & (field("data.n") < n + 8)
+    for _ in range(3000):
+        turned = ~turned
+
+    assert either.matches(RECORD)
+    assert both.matches(RECORD)
+    assert turned.matches(RECORD)
+    assert (either.levels, both.levels, turned.levels) == (2, 2, 1)
+
+
+def test_what_nests_too_deep_is_refused() -> None:
+    """Conditions and values of more than 100 levels raise QueryError, never RecursionError."""
+    deep: Condition = field("data.n") == 7
+    while deep.levels < 99:
+        deep = (deep & (field("data.n") > 1)) | (field("data.n") < 1)
+    assert deep.matches(RECORD)
+    assert len({deep, deep & (field("data.n") == 1)}) == 2
+    with pytest.raises(QueryError, match="100 levels"):
+        ~(~(deep & deep) | deep)
+    value: object = 1
+    for _ in range(5000):
+        value = [value]
+    with pytest.raises(QueryError, match="100 levels"):
+        field("data.n") == value  # noqa: B015  the comparison raises
+    with pytest.raises(QueryError, match="100 levels"):
+        field("data.n").in_([{"x": value}])
+
+
 def test_equality_is_json_equality_at_any_depth() -> None:
     """Objects and arrays are compared member by member; a bool never equals a number."""
     assert same({"a": [1, 2.0]}, {"a": [1.0, 2]})

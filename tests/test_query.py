@@ -1,10 +1,13 @@
 """The one meaning of a query."""
 
-from datetime import UTC, date, datetime
+import base64
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
-from moai_patterns import PatternType, Query, QueryError
+from moai_patterns import PatternType, Query, QueryError, field
 from moai_patterns.instant import instant
 from moai_patterns.query import Record
 
@@ -93,6 +96,54 @@ def test_but_changes_one_value() -> None:
     assert hash(Query("k")) == hash(Query("k"))
 
 
+def test_a_query_does_not_change_with_what_it_was_made_of() -> None:
+    """Iterators are read once, lists are copied, and every query has a hash."""
+    tags, where = ["x"], {"data.x": [1, {"y": None}]}
+    query = Query((kind for kind in ["k"]), tags=tags, ids=iter(["a"]), where=where)  # type: ignore[arg-type]
+    tags.append("z")
+    where["data.z"] = []
+
+    assert query.but(limit=1).kinds == ("k",)
+    assert query.but(limit=1).ids == ("a",)
+    assert query == query.but(tags=["x"], where={"data.x": [1.0, {"y": None}]})
+    assert hash(query) == hash(query.but(where={"data.x": [1.0, {"y": None}]}))
+    assert Query("k") == Query(["k"])
+    assert Query(tags=iter([])) == Query()  # type: ignore[arg-type]
+
+
+def test_queries_for_true_and_for_one_differ() -> None:
+    """Two queries are equal only when they ask the same: a bool never equals a number."""
+    assert Query(where=field("data.x") == 1) == Query(where=field("data.x") == 1.0)
+    assert Query(where=field("data.x") == 1) != Query(where=field("data.x") == True)  # noqa: E712
+    assert Query(where=field("data.x").in_([[0]])) != Query(where=field("data.x").in_([[False]]))
+    assert Query(where=field("data.x") == {}) != Query(where=field("data.x") == [])
+
+
+@pytest.mark.parametrize("context", [None, 5, [], {"tags": None}, {"tags": "x"}, {"tags": {"x": 1}}])
+def test_tags_that_are_no_list_answer_no_question(context: object) -> None:
+    """Whatever a foreign store holds in the place of tags, asking for one does not fail."""
+    assert not Query(tags=["x"]).matches(stored(1, context=context))
+    assert Query(tags=["x"]).matches(stored(1, context={"tags": [{}, 5, "x"]}))
+
+
+def test_a_datetime_is_read_by_its_own_rules(time_zone: Callable[[str], None]) -> None:
+    """In a repeated hour `fold` decides, an offset may have seconds, and there are 9999 years."""
+    time_zone("Europe/Berlin")
+    first, second = datetime(2025, 10, 26, 2, 30), datetime(2025, 10, 26, 2, 30, fold=1)
+
+    assert Query(start_date=first).since == instant("2025-10-26T00:30:00Z")
+    assert Query(start_date=second).since == instant("2025-10-26T01:30:00Z")
+    odd = timezone(timedelta(hours=1, seconds=7))
+    assert Query(end_date=datetime(2025, 1, 1, 1, 0, 7, tzinfo=odd)).until == instant("2025-01-01T00:00Z")
+    with pytest.raises(QueryError, match="years 1 to 9999"):
+        Query(start_date=datetime(1, 1, 1, tzinfo=odd))
+
+
+def cursor_of(*values: object) -> str:
+    """A cursor made by hand."""
+    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
+
+
 CURSOR = Query(order="oldest").cursor_after(stored(1))
 
 
@@ -121,6 +172,12 @@ CURSOR = Query(order="oldest").cursor_after(stored(1))
         {"cursor": CURSOR},
         {"cursor": "WzEsMiwzLDRd"},
         {"cursor": 5},
+        {"cursor": cursor_of("newest", 1, "a", 10**30)},
+        {"cursor": cursor_of("newest", float("inf"), "a", 1)},
+        {"cursor": cursor_of("newest", 1, "a", float("nan"))},
+        {"cursor": cursor_of("newest", True, "a", 1)},
+        {"cursor": cursor_of("newest", 1, "\ud800", 1)},
+        {"cursor": base64.urlsafe_b64encode(b"[" * 200_000).decode()},
     ],
 )
 def test_values_without_meaning_are_refused(values: dict[str, object]) -> None:

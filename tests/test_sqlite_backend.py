@@ -107,17 +107,19 @@ def batches(choose: Choose) -> Iterator[Batch]:
 def live(choose: Choose, questions: int) -> None:
     """Give a database and the oracle one life and compare all that can be seen of them."""
     pair = Pair()
-    for batch in batches(choose):
-        pair.write(batch)
-    for _ in range(questions):
-        pair.compare(question(choose))
-    assert pair.database.days() == pair.oracle.days()
-    for identity in IDS:
-        agree(pair.database.history(identity), pair.oracle.history(identity), f"history of {identity!r}")
-    doomed = question(choose)
-    assert pair.database.delete(doomed) == pair.oracle.delete(doomed), doomed
-    agree(content(pair.database), content(pair.oracle), f"after delete({doomed})")
-    pair.close()
+    try:
+        for batch in batches(choose):
+            pair.write(batch)
+        for _ in range(questions):
+            pair.compare(question(choose))
+        assert pair.database.days() == pair.oracle.days()
+        for identity in IDS:
+            agree(pair.database.history(identity), pair.oracle.history(identity), f"history of {identity!r}")
+        doomed = question(choose)
+        assert pair.database.delete(doomed) == pair.oracle.delete(doomed), doomed
+        agree(content(pair.database), content(pair.oracle), f"after delete({doomed})")
+    finally:  # an example that Hypothesis gives up ends anywhere
+        pair.close()
 
 
 @settings(max_examples=30)
@@ -298,7 +300,7 @@ def test_reclaim_gives_the_space_back(backend: SqliteBackend) -> None:
     assert backend.facts()["free_pages"] == 0
 
 
-LISTED = {"SCAN listed", "SCAN listed VIRTUAL TABLE INDEX 1:"}
+LISTED = {"SCAN listed VIRTUAL TABLE INDEX 1:"}
 PLANS = {
     "newest": (Query(), {"SCAN p USING INDEX patterns_by_time"}),
     "between": (Query(start_date=1, end_date=9), {"SEARCH p USING INDEX patterns_by_time"}),
@@ -321,7 +323,6 @@ PLANS = {
         {
             "SEARCH p USING INDEX sqlite_autoindex_patterns_1",
             "SEARCH t USING PRIMARY KEY",
-            "SCAN CONSTANT ROW",
             *LISTED,
         },
     ),
@@ -469,15 +470,3 @@ def test_what_no_json_holds_is_refused_whole(backend: SqliteBackend) -> None:
     assert content(backend) == []
     backend.write(Batch([stored("ok", MIDNIGHT)]))
     assert backend.count(EVERYTHING) == 1
-
-
-def test_ten_thousand_ids_are_one_question(backend: SqliteBackend) -> None:
-    """A long list of ids, with ones that SQLite's JSON would cut, gives each record once and in order."""
-    names = [f"r{n}" for n in range(3000)] + ["nul\0a", "nul\0b", "nul", 'quote"\\']
-    backend.write(Batch([stored(name, MIDNIGHT + place) for place, name in enumerate(names)]))
-    asked = Query(ids=[*names[::-1], *(f"none{n}" for n in range(7000)), "nul\0c"], limit=None)
-    assert [record["pattern_id"] for record in backend.scan(asked)] == names[::-1]
-    assert backend.count(asked.but(limit=10)) == 10
-    assert backend.delete(asked.but(ids=["nul\0a", "nul\0c"])) == 1
-    assert backend.get("nul") is not None
-    assert backend.get("\ud800") is None

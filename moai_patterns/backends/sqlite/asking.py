@@ -8,6 +8,7 @@ the number of branches.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Any, NamedTuple
 
 import orjson
@@ -19,6 +20,7 @@ from moai_patterns.query import Query
 
 # Each branch is one more cursor in the merge; beyond, one walk over all kinds by time is cheaper.
 _MOST_BRANCHES = 8
+_MOST_BOUND = 100
 _ORDERS = {
     "newest": "instant DESC, pattern_id DESC, revision DESC",
     "oldest": "instant, pattern_id, revision",
@@ -85,8 +87,9 @@ class _Asked:
         self.kinds = None if query.kinds is None else _distinct(query.kinds)
         self.ids = None if query.ids is None else _distinct(query.ids)
         tags = None if query.tags is None else _distinct(query.tags)
-        # The index leaves out tags with NUL, so a query for one has to look at every record.
-        unsure = tags is not None and any("\0" in tag for tag in tags)
+        # The index leaves out tags with NUL, so a query for one has to look at every record; and so many
+        # looks into the index per record take longer than the record itself.
+        unsure = tags is not None and (len(tags) > _MOST_BOUND or any("\0" in tag for tag in tags))
         self.tags = None if unsure else tags
         self.empty = () in (self.kinds, self.ids, self.tags) or query.limit == 0
         self.exact = query.where is None and not unsure
@@ -120,8 +123,8 @@ class _Asked:
         if self.ids is not None:
             rest = [*self._range("+p"), *self._kinds("+p"), *self._tagged()]
             return [
-                (f"{listed} CROSS JOIN {table} AS p ON p.pattern_id = listed.value", rest)
-                for listed in self._listed(self.ids)
+                (f"{listed} CROSS JOIN {table} AS p ON p.pattern_id = {value}", rest)
+                for listed, value in (self._listed(self.ids),)
             ]
         if self.query.order == "arrival":
             # `+` keeps SQLite from taking an index of another order and sorting.
@@ -135,16 +138,17 @@ class _Asked:
             ]
         return [(f"{table} AS p", [*limits, *self._kinds("+p")])]
 
-    def _listed(self, ids: Sequence[str]) -> list[str]:
-        """Return the ids as tables, for a join that goes from them to the rows."""
-        # One parameter for any number of ids; but SQLite's JSON ends a text at NUL in older versions.
-        whole = [identity for identity in ids if "\0" not in identity]
-        cut = [identity for identity in ids if "\0" in identity]
-        tables = [f"json_each({self.bind(orjson.dumps(whole).decode())}) AS listed"]
-        if cut:
-            selects = " UNION ALL ".join(f"SELECT {self.bind(identity)} AS value" for identity in cut)
-            tables.append(f"({selects}) AS listed")
-        return tables
+    def _listed(self, texts: Sequence[str]) -> tuple[str, str]:
+        """Return any number of texts as a table in one parameter, and the expression for its texts."""
+        if not any("\0" in text for text in texts):
+            return f"json_each({self.bind(orjson.dumps(texts).decode())}) AS listed", "listed.value"
+        # In older versions SQLite's JSON ends a text at NUL, so a mark stands for it that no text has. The
+        # mark begins with what it has nowhere else, so no two of its places in a text overlap.
+        marks = (f"\1{n}\2" for n in count())
+        mark = next(mark for mark in marks if not any(mark in text for text in texts))
+        listed = orjson.dumps([text.replace("\0", mark) for text in texts]).decode()
+        value = f"replace(listed.value, {self.bind(mark)}, {self.bind(chr(0))})"
+        return f"json_each({self.bind(listed)}) AS listed", value
 
     def _by_tag(self, table: str, tag: str) -> tuple[str, list[str]]:
         conditions = [f"t.tag = {self.bind(tag)}", *self._range("t"), *self._kinds("p")]
@@ -180,14 +184,16 @@ class _Asked:
         order = "p.seq" if self.query.order == "arrival" else f"{indexed}.instant"
         relation = "<" if self.query.order == "newest" else ">"
         bound = self.bind(max(-_INT64, min(_INT64, first)))
-        # An id with lone surrogates is stored nowhere, but has its place in the order.
-        name = f"CAST({self.bind(identity.encode('utf-8', 'surrogatepass'))} AS TEXT)"
-        key = f"({order}, p.pattern_id, p.revision) {relation} ({bound}, {name}, {self.bind(revision)})"
+        last = f"{bound}, {self.bind(identity)}, {self.bind(revision)}"
+        key = f"({order}, p.pattern_id, p.revision) {relation} ({last})"
         # Implied by the key, and what SQLite finds the place in the index by.
         return [f"{order} {relation}= {bound}", key]
 
     def _among(self, column: str, values: Sequence[str]) -> str:
-        return f"{column} IN ({', '.join(map(self.bind, values))})"
+        if len(values) <= _MOST_BOUND:
+            return f"{column} IN ({', '.join(map(self.bind, values))})"
+        listed, value = self._listed(values)
+        return f"{column} IN (SELECT {value} FROM {listed})"
 
 
 def _distinct(texts: Sequence[str]) -> tuple[str, ...]:

@@ -20,6 +20,9 @@ _MARGIN = 1e-9
 _FLOOR = 1e-300  # below, the smallest floats lose their digits
 _EDGE = 1e308
 _MOST_VALUES = 50
+# SQLite's parser takes 100 things within each other, and expressions of 1000 levels: one for each AND and OR.
+_LEVELS = 10
+_TERMS = 250
 
 Bind = Callable[[Any], str]
 
@@ -29,15 +32,28 @@ def superset(condition: Condition, bind: Bind) -> str | None:
 
     `bind` takes a parameter and returns its name in the statement.
     """
-    if isinstance(condition, Every):
-        parts = [part for part in (superset(each, bind) for each in condition.parts) if part]
-        return "(" + " AND ".join(parts) + ")" if parts else None
-    if isinstance(condition, Either):
-        either = [superset(each, bind) for each in condition.parts]
-        return "(" + " OR ".join(filter(None, either)) + ")" if either and all(either) else None
-    if isinstance(condition, Compare):
-        return _compare(condition, bind)
-    return None
+    return _Pushed(bind).part(condition, _LEVELS)
+
+
+class _Pushed:
+    """Parts of a condition as SQL, as many and as deep as SQLite takes: of the rest nothing is known."""
+
+    def __init__(self, bind: Bind) -> None:
+        self.bind = bind
+        self.left = _TERMS
+
+    def part(self, condition: Condition, levels: int) -> str | None:
+        if isinstance(condition, Compare):
+            several = condition.relation == "in" and len(condition.value) <= _MOST_VALUES
+            self.left -= len(condition.value) if several else 1
+            return _compare(condition, self.bind) if self.left >= 0 else None
+        if not levels or not isinstance(condition, (Every, Either)):
+            return None
+        parts = [self.part(each, levels - 1) for each in condition.parts]
+        known = [part for part in parts if part]
+        if isinstance(condition, Every):
+            return "(" + " AND ".join(known) + ")" if known else None
+        return "(" + " OR ".join(known) + ")" if known and len(known) == len(parts) else None
 
 
 def _compare(compare: Compare, bind: Bind) -> str | None:
