@@ -393,3 +393,29 @@ def test_every_change_goes_through_the_recorded_calls() -> None:
     for source in package.glob("*.py"):
         text = source.read_text(encoding="utf-8")
         assert [call for call in calls if f"os.{call}(" in text] == [], source.name
+
+
+def test_a_system_without_reads_at_a_place_answers_alike(tmp_path: Path) -> None:
+    """Where there is no pread and no pwrite, as on Windows, files are read and written by seeking."""
+    program = """
+import os, sys
+del os.pread, os.pwrite
+from moai_patterns.backends.filesystem.backend import FilesystemBackend
+from moai_patterns.backends.base import Batch
+from moai_patterns.query import Query
+from moai_patterns.testing.pools import MIDNIGHT, stored
+store = FilesystemBackend(sys.argv[1])
+for number in range(600):
+    store.write(Batch([stored(f"r{number}", MIDNIGHT + number)]))
+session = store.single_writer()
+for number in range(600, 700):
+    session.write(Batch([stored(f"r{number}", MIDNIGHT + number)]))
+session.close()
+for _ in range(2):
+    assert len(list(store.scan(Query(limit=None)))) == 700
+    assert all(store.get(f"r{number}") for number in range(700))
+    assert store.check(read_data=True) == []
+    store.compact([MIDNIGHT // 86_400_000_000])
+store.close()
+"""
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "tree")], check=True)

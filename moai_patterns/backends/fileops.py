@@ -69,6 +69,14 @@ def write(descriptor: int, data: bytes | memoryview) -> None:
         written += os.write(descriptor, memoryview(data)[written:])
 
 
+def read_at(descriptor: int, length: int, offset: int) -> bytes:
+    """Return up to `length` bytes from `offset` on. Raises `OSError`."""
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, length, offset)
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.read(descriptor, length)
+
+
 def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
     """Write all of `data` at `offset`, or raise `OSError`."""
     if hasattr(os, "pwrite"):

@@ -223,16 +223,16 @@ class HotLog:
         self._heads = self._log = -1
 
     def _read(self, start: int, end: int) -> bytes:
-        block = os.pread(self._log, end - start, start)
+        block = fileops.read_at(self._log, end - start, start)
         if len(block) < end - start:
             raise StaleLogError("the log is shorter than its table says")
         return block
 
     def _line(self, position: int) -> bytes:
-        line = os.pread(self._log, _LINE, position)
+        line = fileops.read_at(self._log, _LINE, position)
         end = line.find(b"\n")
         if end < 0:
-            line = os.pread(self._log, 1 << 16, position)
+            line = fileops.read_at(self._log, 1 << 16, position)
             end = line.find(b"\n")
         return _sound(line[: max(end, 0)])
 

@@ -251,6 +251,6 @@ def read_span(path: str, offset: int, length: int) -> bytes:
     """Return bytes of a file. Raises `OSError`."""
     descriptor = fileops.open_read(path)
     try:
-        return os.pread(descriptor, length, offset)
+        return fileops.read_at(descriptor, length, offset)
     finally:
         os.close(descriptor)
