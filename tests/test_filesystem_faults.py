@@ -405,15 +405,15 @@ from moai_patterns.backends.base import Batch
 from moai_patterns.query import Query
 from moai_patterns.testing.pools import MIDNIGHT, stored
 store = FilesystemBackend(sys.argv[1])
-for number in range(600):
+for number in range(150):
     store.write(Batch([stored(f"r{number}", MIDNIGHT + number)]))
 session = store.single_writer()
-for number in range(600, 700):
+for number in range(150, 200):
     session.write(Batch([stored(f"r{number}", MIDNIGHT + number)]))
 session.close()
 for _ in range(2):
-    assert len(list(store.scan(Query(limit=None)))) == 700
-    assert all(store.get(f"r{number}") for number in range(700))
+    assert len(list(store.scan(Query(limit=None)))) == 200
+    assert all(store.get(f"r{number}") for number in range(200))
     assert store.check(read_data=True) == []
     store.compact([MIDNIGHT // 86_400_000_000])
 store.close()
