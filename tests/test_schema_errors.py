@@ -81,6 +81,8 @@ BAD: dict[str, tuple[Any, list[tuple[str, str]]]] = {
     ),
     "a lone surrogate": (task(agent="a\ud800"), [("$.data.agent", "surrogate")]),
     "a lone surrogate in a key": (task(**{"\udfff": 1}), [("$.data['\\udfff']", "surrogate")]),
+    "an integral float of 65 bits": (task(duration_ms=2.0**64), [("$.data.duration_ms", "type")]),
+    "a huge integral float": (task(lines_of_code=1e300), [("$.data.lines_of_code", "type")]),
     "65 bits": (task(lines_of_code=2**63), [("$.data.lines_of_code", "integer-range")]),
     "a huge integer": (task(extra=10**5000), [("$.data.extra", "integer-range")]),
     "10,000 levels": (task(extra=nested(10_000)), [("$.data.extra" + "[0]" * 98, "depth")]),

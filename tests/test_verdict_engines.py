@@ -166,6 +166,7 @@ def test_the_engines_agree_on_a_kind_with_every_annotation() -> None:
 
 SCALARS: list[Any] = [
     *(None, True, False, 0, 1, 2, 3, 1.0, 1.5, 0.1, 0.3, 19.99, -0.0, 2**53, 2.0**53, 2**63 - 1, 1e308),
+    *(2.0**63, -(2.0**63)),
     *("", "a", "ab", "b\n", "é", "x" * 9),
 ]
 JSON = st.recursive(

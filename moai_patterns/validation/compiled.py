@@ -42,6 +42,12 @@ def _fits(value: Any, table: _Table) -> bool:
     return True
 
 
+def _integer(item: Any) -> bool:
+    if type(item) is float:
+        return item.is_integer() and -9223372036854775808.0 <= item < 9223372036854775808.0
+    return type(item) is int
+
+
 def _path_like(text: str) -> bool:
     if "/" in text or "\\" in text or ".." in text:
         return True
@@ -197,7 +203,7 @@ def _test10(item: Any) -> bool:
 
 
 def _test11(item: Any) -> bool:
-    return (type(item) is int or type(item) is float and item.is_integer()) and item >= 0
+    return _integer(item) and item >= 0
 
 
 def _test12(item: Any) -> bool:
@@ -209,7 +215,7 @@ def _test13(item: Any) -> bool:
 
 
 def _test14(item: Any) -> bool:
-    return (type(item) is int or type(item) is float and item.is_integer()) and item >= 0 or item is None
+    return _integer(item) and item >= 0 or item is None
 
 
 def _test15(item: Any) -> bool:

@@ -130,7 +130,7 @@ def _translated(table: dict[str, str], regex: Any) -> str:
 
 _TYPES = {
     "string": "type({0}) is str",
-    "integer": "(type({0}) is int or type({0}) is float and {0}.is_integer())",
+    "integer": "_integer({0})",
     "number": "(type({0}) is int or type({0}) is float)",
     "boolean": "type({0}) is bool",
     "null": "{0} is None",
@@ -195,6 +195,12 @@ def _fits(value: Any, table: _Table) -> bool:
         if key in tests and not tests[key](item):
             return False
     return True
+
+
+def _integer(item: Any) -> bool:
+    if type(item) is float:
+        return item.is_integer() and -9223372036854775808.0 <= item < 9223372036854775808.0
+    return type(item) is int
 
 
 def _path_like(text: str) -> bool:

@@ -1,6 +1,7 @@
 """JSON Schema 2020-12 as this package runs it: bounded regular expressions, nothing fetched, real dates.
 
 `format` is an annotation. The one keyword of our own, `x-timestamp: true`, holds for what `instant()` reads.
+An integral float is an `integer` like the integer it equals, so beyond signed 64 bit neither is one.
 """
 
 from __future__ import annotations
@@ -76,16 +77,50 @@ class _TimestampKeyword:
             raise ValueError("no timestamp")
 
 
+# As floats, because the engine takes an integral float for less than the integer that it equals.
+_IN_64_BIT = {"minimum": -(2.0**63), "exclusiveMaximum": 2.0**63}
+_KEYS_ARE_NAMES = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
+_VALUES = ("enum", "const", "default", "examples")
+
+
+def is_integer(value: Any) -> bool:
+    """Tell whether a plain value is of the type `integer`: integral, and within signed 64 bit.
+
+    >>> is_integer(5.0), is_integer(True), is_integer(2.0**63), is_integer(1e300)
+    (True, False, False, False)
+    """
+    kind = type(value)
+    return kind is int or (kind is float and value.is_integer() and -(2.0**63) <= value < 2.0**63)
+
+
+def _bounded(schema: Any, names: bool = False) -> Any:
+    """Return a schema whose integers are those of `is_integer`; the engine has floats of any size."""
+    if isinstance(schema, list):
+        return [_bounded(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {
+        key: value if key in _VALUES and not names else _bounded(value, key in _KEYS_ARE_NAMES and not names)
+        for key, value in schema.items()
+    }
+    stated = schema.get("type")
+    types = [stated] if isinstance(stated, str) else stated
+    if isinstance(types, list) and "integer" in types and "number" not in types:
+        made["allOf"] = [*made.get("allOf", ()), _IN_64_BIT]
+    return made
+
+
 def resources(schemas: Mapping[str, Schema]) -> Known:
     """Return what `$ref` may reach besides the schema itself: schemas by their `$id`."""
-    return jsonschema_rs.Registry(schemas.items(), draft=jsonschema_rs.Draft202012)
+    bounded = [(uri, _bounded(schema)) for uri, schema in schemas.items()]
+    return jsonschema_rs.Registry(bounded, draft=jsonschema_rs.Draft202012)
 
 
 def compiled(schema: Schema, known: Known | None = None) -> Validator:
     """Compile a schema. Raises `SchemaError` for one that this dialect cannot run."""
     with _refusals():
         return jsonschema_rs.Draft202012Validator(
-            schema,
+            _bounded(schema),
             registry=known,
             offline=True,
             validate_formats=False,

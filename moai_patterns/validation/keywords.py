@@ -14,7 +14,7 @@ from typing import Any
 from jsonschema.exceptions import ValidationError as Broken
 from jsonschema.validators import Draft202012Validator, extend
 
-from moai_patterns.validation.dialect import holds
+from moai_patterns.validation.dialect import holds, is_integer
 from moai_patterns.validation.mirror import TIMESTAMP
 from moai_patterns.validation.references import registry
 
@@ -135,4 +135,5 @@ _Validator: Any = extend(  # type: ignore[no-untyped-call]
         "additionalProperties": _additional_properties,
         "unevaluatedProperties": _unevaluated_properties,
     },
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: is_integer(value)),
 )

@@ -28,7 +28,7 @@ from typeguard import (
 )
 
 from moai_patterns.records import IsTimestamp, Lacks, Matches, Pattern
-from moai_patterns.validation.dialect import holds, is_timestamp
+from moai_patterns.validation.dialect import holds, is_integer, is_timestamp
 from moai_patterns.validation.mirror import fields, is_shape, marks
 from moai_patterns.validation.sound import exact
 from moai_patterns.validation.verdict import kind_of, snapshot
@@ -99,7 +99,7 @@ def _check_shape(value: Any, shape: Any, _: Any, memo: TypeCheckMemo) -> None:
 
 
 def _check_int(value: Any, *_: Any) -> None:
-    if type(value) is not int and not (type(value) is float and value.is_integer()):
+    if not is_integer(value):
         raise TypeCheckError("is not an integer")
 
 
