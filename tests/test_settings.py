@@ -17,6 +17,7 @@ from moai_patterns.collect.settings import (
     EVENTS,
     NEVER,
     SettingsError,
+    Shell,
     capture_command,
     events_for,
     install,
@@ -94,7 +95,7 @@ def test_an_install_adds_our_entries_and_an_uninstall_restores_every_byte(
     after = path.read_bytes()
     assert json.loads(after.decode().removeprefix("\ufeff")) == expected
     assert after.partition(b"{")[0] == before.partition(b"{")[0]
-    assert change.after.encode() == after
+    assert (change.after or "").encode() == after
     if frame[2] and b"\r\n" in before:
         assert b"\n" not in after.replace(b"\r\n", b"")
 
@@ -111,9 +112,39 @@ def test_a_missing_file_and_its_directory_are_made(tmp_path: Path) -> None:
     assert change.before is None
     assert list(json.loads(path.read_text())["hooks"]) == list(EVENTS)
     assert path.read_text().endswith("\n}\n")
-    assert uninstall(str(path)).after == "{}\n"
     assert uninstall(str(tmp_path / "none.json")).diff == ""
     assert not (tmp_path / "none.json").exists()
+
+
+@pytest.mark.parametrize("before", [None, "", "\n", " \t\r\n", "\ufeff", "\ufeff\n\n", "{}", "{}\n", "{ }"])
+def test_a_file_without_settings_becomes_again_what_it_was(tmp_path: Path, before: str | None) -> None:
+    """Missing, empty, blank and with a BOM alone; also after a second install for other events."""
+    path = tmp_path / "settings.json"
+    if before is not None:
+        path.write_bytes(before.encode())
+    install(str(path), events=["Stop", "Setup"], command=COMMAND)
+    install(str(path), events=["SessionStart"], command=COMMAND)
+    assert json.loads(path.read_text(encoding="utf-8-sig")) == {
+        "hooks": {"SessionStart": [ours("SessionStart")]}
+    }
+    assert path.read_text(encoding="utf-8").startswith("\ufeff") == (before or "").startswith("\ufeff")
+
+    dry = uninstall(str(path), dry_run=True)
+    assert (dry.after, path.exists()) == (before, True)
+    assert uninstall(str(path)).after == before
+    assert (path.read_bytes().decode() if path.exists() else None) == before
+
+
+def test_a_file_that_got_settings_in_between_stays(tmp_path: Path) -> None:
+    """What somebody else wrote into a file that an install made is no reason to lose it."""
+    path = tmp_path / "settings.json"
+    install(str(path), events=["Stop"], command=COMMAND)
+    path.write_text(path.read_text().replace('"hooks"', '"model": "x", "hooks"'))
+    uninstall(str(path))
+    assert json.loads(path.read_text()) == {"model": "x"}
+
+    path.write_text(json.dumps({"hooks": {"Stop": [ours("Stop")]}}, indent=2))
+    assert uninstall(str(path)).after == "{}"
 
 
 def test_a_dry_run_shows_the_difference_and_writes_nothing(tmp_path: Path) -> None:
@@ -149,6 +180,51 @@ def test_an_entry_in_exec_form_is_recognised_and_replaced(tmp_path: Path) -> Non
     install(str(path), events=["Stop"], command=COMMAND)
 
     assert json.loads(path.read_text()) == {"hooks": {"Stop": [ours("Stop")]}}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "tee log | moai-patterns hook claude-code; my-own-thing",
+        "echo see moai-patterns docs: hook claude-code",
+        "moai-patterns hook claude-code && say done",
+        "moai-patterns hook claude-code\nsay done",
+        "moai-patterns hook claude-code > $HOME/seen",
+        f"{COMMAND}; say done",
+        f"say done; {COMMAND}",
+        f"my-{capture_command(None)}",
+        "sh -c moai-patterns hook claude-code",
+        capture_command("/opt/python", shell="powershell") + "; say done",
+        "moai-patterns hook claude-code 'not closed",
+    ],
+)
+def test_a_command_of_somebody_that_only_speaks_of_ours_is_not_ours(tmp_path: Path, command: str) -> None:
+    """Neither an install nor an uninstall touches what does more than capture."""
+    path = tmp_path / "settings.json"
+    theirs = {"hooks": [{"type": "command", "command": command}]}
+    path.write_text(json.dumps({"hooks": {"Stop": [theirs]}}))
+    before = path.read_bytes()
+
+    install(str(path), events=["Stop"], command=COMMAND)
+    assert json.loads(path.read_text()) == {"hooks": {"Stop": [theirs, ours("Stop")]}}
+    uninstall(str(path))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("python", [None, "/opt/py/bin/python", "/it's/a python", "C:\\it's\\python.exe"])
+@pytest.mark.parametrize("store", [None, "file:/tmp/a; b 'c'", "sqlite:here"])
+@pytest.mark.parametrize("shell", ["sh", "powershell"])
+def test_every_command_that_an_install_can_write_is_ours(
+    tmp_path: Path, python: str | None, store: str | None, shell: Shell
+) -> None:
+    """Whatever interpreter, store and shell it names: it goes with an uninstall."""
+    path = tmp_path / "settings.json"
+    path.write_text("{}")
+    command = capture_command(python, store=store, shell=shell)
+    install(str(path), events=["Stop"], command=command, shell=shell)
+    assert command in json.loads(path.read_text())["hooks"]["Stop"][0]["hooks"][0].values()
+    uninstall(str(path))
+    assert path.read_text() == "{}"
 
 
 def test_entries_of_ours_that_are_too_many_go(tmp_path: Path) -> None:
@@ -243,10 +319,21 @@ def test_the_owner_stays(tmp_path: Path) -> None:
     assert (path.stat().st_uid, path.stat().st_gid) == (12345, 12346)
 
 
-def test_a_path_that_is_no_file_is_a_store_error(tmp_path: Path) -> None:
-    """The system's refusal is told with the path."""
-    with pytest.raises(StoreError, match="cannot be read"):
-        install(str(tmp_path), command=COMMAND)
+def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
+    """A directory, a pipe (which would hang) and a device (which would be replaced) stay what they are."""
+    pipe, directory = tmp_path / "pipe", tmp_path / "directory"
+    os.mkfifo(pipe)
+    directory.mkdir()
+    for path in (pipe, directory):
+        for edit in (lambda place: install(place, command=COMMAND), uninstall):
+            with pytest.raises(SettingsError, match="is no file"):
+                edit(str(path))
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert sorted(os.listdir(tmp_path)) == ["directory", "pipe"]
+
+
+def test_a_refusal_of_the_system_is_a_store_error(tmp_path: Path) -> None:
+    """It is told with the path."""
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot be read"):
         install(str(tmp_path / "file/settings.json"), command=COMMAND)

@@ -75,9 +75,18 @@ _OLD = frozenset(
 _TIMEOUT = 10
 # All hooks of SessionEnd share 1.5 s, unless one of them asks for more in a settings file.
 _TIMEOUTS = {"SessionEnd": 15}
-_OURS = re.compile(r"""moai[-_]patterns\b.*\bhook['"]?\s+['"]?claude-code\b""", re.DOTALL)
-_START = "from moai_patterns.cli import main; main()"
+# -c and not -m: a module run by name costs 4 ms more, and finds a file of that name in the agent's
+# directory first. -I keeps out what PYTHONPATH and the directory would put before it.
+_START = ["-I", "-c", "from moai_patterns.cli import main; main()"]
+_CAPTURE = ["hook", "claude-code"]
+_AND_THEN = " >/dev/null 2>&1 || cat >/dev/null 2>&1 || exit 0"
+_PROGRAM = re.compile(r"(?:.*[/\\])?moai-patterns(?:\.exe)?", re.DOTALL)
+_QUOTED = re.compile(r"'((?:[^']|'')*)'")
+_POWERSHELL = re.compile(r"try \{ & ('(?:[^']|'')*'(?: '(?:[^']|'')*')*) \*> \$null \} catch \{ \}; exit 0")
 _BOM = "\ufeff"
+_BLANKS = " \t\r\n"
+# How a file begins that `install` made, or filled because it was blank; see `uninstall`.
+_FROM_NOTHING, _FROM_BLANK = "{ ", "{  "
 
 
 class SettingsError(PatternError, ValueError):
@@ -86,11 +95,11 @@ class SettingsError(PatternError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an edit does to a settings file: its text `before` (None: there was no file) and `after`."""
+    """What an edit does to a settings file: its text `before` and `after`; None where there is no file."""
 
     path: str
     before: str | None
-    after: str
+    after: str | None
 
     @property
     def diff(self) -> str:
@@ -127,30 +136,39 @@ def install(
     if refused:
         raise SettingsError(f"{', '.join(refused)}: a hook for this event does harm when it only captures")
     before = _read(path)
-    text = before if before is not None and before.strip(_BOM + " \t\r\n") else "{}\n"
-    bom, text = text[: text.startswith(_BOM)], text.removeprefix(_BOM)
-    for entry in reversed(_entries(text, path)):
-        if entry[1] not in events:
-            text = take_out(text, entry)
+    bom, text = _without_bom(before or "")
+    blank = not text.strip(_BLANKS)
+    edited = "{}\n" if blank else text
     for event in dict.fromkeys(events):
-        text = _registered(text, path, event, _hook(event, command, shell))
-    return _apply(Change(path, before, bom + text), dry_run=dry_run)
+        edited = _registered(edited, path, event, _hook(event, command, shell))
+    for entry in reversed(_entries(edited, path)):
+        if entry[1] not in events:
+            edited = take_out(edited, entry)
+    if blank:
+        mark = _FROM_NOTHING if before is None else _FROM_BLANK
+        edited = edited.replace("{", mark, 1) + text
+    return _apply(Change(path, before, bom + edited), dry_run=dry_run)
 
 
 def uninstall(path: str, *, dry_run: bool = False) -> Change:
     """Take every entry of ours out of a settings file, and what held nothing else.
 
-    A file that has been changed by `install` alone becomes again what it was, byte for byte. Raises
-    what `install` raises; a missing file is fine.
+    A file that has been changed by `install` alone becomes again what it was, byte for byte, and one
+    that was not there is removed; a directory made for it stays. A blank behind its first brace tells
+    a file that `install` filled, so if another program wrote it anew in between, `{}` is left of it.
+    Raises what `install` raises; a missing file is fine.
     """
     before = _read(path)
-    if before is None:
-        return Change(path, None, "")
-    bom, text = before[: before.startswith(_BOM)], before.removeprefix(_BOM)
-    if text.strip():
+    bom, text = _without_bom(before or "")
+    edited = text
+    if text.strip(_BLANKS):
         for entry in reversed(_entries(text, path)):
-            text = take_out(text, entry)
-    return _apply(Change(path, before, bom + text), dry_run=dry_run)
+            edited = take_out(edited, entry)
+    if before is None or (edited == "{}\n" and text.startswith(_FROM_NOTHING + "\n")):
+        return _apply(Change(path, before, None), dry_run=dry_run)
+    if edited.startswith("{}\n") and text.startswith(_FROM_BLANK + "\n"):
+        edited = edited.removeprefix("{}\n")
+    return _apply(Change(path, before, bom + edited), dry_run=dry_run)
 
 
 def capture_command(python: str | None, *, store: str | None = None, shell: Shell = "sh") -> str:
@@ -170,10 +188,8 @@ def capture_command(python: str | None, *, store: str | None = None, shell: Shel
     "/opt/py/bin/python -I -c 'from moai_patterns.cli import main; main()' hook claude-code \
 >/dev/null 2>&1 || cat >/dev/null 2>&1 || exit 0"
     """
-    # -c and not -m: a module run by name costs 4 ms more, and finds a file of that name in the
-    # agent's directory first. -I keeps out what PYTHONPATH and the directory would put before it.
-    words = ["moai-patterns"] if python is None else [python, "-I", "-c", _START]
-    words += ["hook", "claude-code"]
+    words = ["moai-patterns"] if python is None else [python, *_START]
+    words += _CAPTURE
     if store is not None:
         words += ["--store", store]
     if shell == "powershell":
@@ -182,7 +198,7 @@ def capture_command(python: str | None, *, store: str | None = None, shell: Shel
     quoted = shlex.join(
         word.replace("\\", "/") if word == python and os.name == "nt" else word for word in words
     )
-    return f"{quoted} >/dev/null 2>&1 || cat >/dev/null 2>&1 || exit 0"
+    return quoted + _AND_THEN
 
 
 def interpreter() -> str | None:
@@ -310,8 +326,31 @@ def _is_ours(hook: Any) -> bool:
     if not isinstance(hook, dict) or not isinstance(hook.get("command"), str):
         return False
     arguments = hook.get("args")
-    words = [str(word) for word in arguments] if isinstance(arguments, list) else []
-    return _OURS.search(" ".join([hook["command"], *words])) is not None
+    if arguments is None:
+        return _captures(_words(hook["command"]))
+    return isinstance(arguments, list) and _captures([hook["command"], *arguments])
+
+
+def _words(command: str) -> list[str]:
+    """Return the words of a command that is one call in a form of ours; none for any other."""
+    if found := _POWERSHELL.fullmatch(command):
+        return [word.replace("''", "'") for word in _QUOTED.findall(found[1])]
+    call = command.removesuffix(_AND_THEN)
+    try:
+        words = shlex.split(call)
+    except ValueError:
+        return []
+    # What the shell would read as more than words is quoted by the one and not by the other.
+    return words if shlex.join(words) == call else []
+
+
+def _captures(words: list[Any]) -> bool:
+    """Tell whether a call is a capture and nothing else: by whatever interpreter, into whatever store."""
+    call = words[:-2] if words[-2:-1] == ["--store"] else words
+    if call[-2:] != _CAPTURE:
+        return False
+    start = call[:-2]
+    return start[1:] == _START or (len(start) == 1 and _PROGRAM.fullmatch(str(start[0])) is not None)
 
 
 def _tree(text: str, path: str) -> Node:
@@ -330,7 +369,13 @@ def _expected(node: Node, kind: type, path: str, name: str) -> Node:
     return node
 
 
+def _without_bom(text: str) -> tuple[str, str]:
+    return text[: text.startswith(_BOM)], text.removeprefix(_BOM)
+
+
 def _read(path: str) -> str | None:
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise SettingsError(f"{path} is no file: settings stand in a regular one; it is unchanged")
     try:
         with open(path, "rb") as file:
             return file.read().decode()
@@ -343,7 +388,7 @@ def _read(path: str) -> str | None:
 
 
 def _apply(change: Change, *, dry_run: bool) -> Change:
-    if not dry_run and change.after != (change.before or ""):
+    if not dry_run and change.after != change.before:
         try:
             _replace(os.path.realpath(change.path), change)
         except OSError as error:
@@ -355,6 +400,10 @@ def _apply(change: Change, *, dry_run: bool) -> Change:
 
 def _replace(target: str, change: Change) -> None:
     """Replace a file in one step; its mode and owner stay, and what somebody wrote meanwhile too."""
+    if change.after is None:
+        _still(target, change)
+        os.unlink(target)
+        return
     os.makedirs(os.path.dirname(target), exist_ok=True)
     temporary = f"{target}.{os.getpid()}.tmp"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
@@ -369,9 +418,13 @@ def _replace(target: str, change: Change) -> None:
             own = os.stat(temporary)
             if (own.st_uid, own.st_gid) != (facts.st_uid, facts.st_gid):
                 os.chown(temporary, facts.st_uid, facts.st_gid)
-        if _read(target) != change.before:
-            raise OSError(errno.EBUSY, "somebody else is writing it; try again")
+        _still(target, change)
         os.replace(temporary, target)
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def _still(target: str, change: Change) -> None:
+    if _read(target) != change.before:
+        raise OSError(errno.EBUSY, "somebody else is writing it; try again")
