@@ -88,6 +88,7 @@ _LEAD = 28
 _NAMES = b"abcdefghijklmnopqrstuvwxyz_-=%+~"
 _BLOB = b"x" * 2048
 _BLOB_ENDS = 256
+_MANY = 1 << 16  # bytes from which it is faster to look for each beginning than to cut out all words
 _ESCAPES = bytes(code for code in range(256) if code not in b"\\%[")
 
 # The literals by the last letters of a word that ends in them, by their first letters, and the rest.
@@ -258,8 +259,12 @@ def _tokens(data: bytes) -> list[bytes]:
     words = long.translate(_WORDS).split()
     ends = {word[-4:] for word in words}
     near = [_ends[key] for key in (_END_KEYS & ends) | (_END_KEYS & {end[-2:] for end in ends})]
-    # A word begins after its first letter too: \n, \u001b, %3D and the m of a colour are glued to it.
-    heads = {word[skip : skip + 4] for word in words if len(word) > 15 for skip in range(6)}
+    if len(long) > _MANY:
+        near += [_heads[key] for key in _HEAD_KEYS if key in long]
+        heads = set()
+    else:
+        # A word begins after its first letter too: \n, \u001b, %3D and the m of a colour are glued to it.
+        heads = {word[skip : skip + 4] for word in words if len(word) > 15 for skip in range(6)}
     if heads:
         near += [_heads[key] for key in (_HEAD_KEYS & heads) | (_HEAD_KEYS & {head[:2] for head in heads})]
     text = long.decode("latin-1")  # texts are searched faster than bytes when they are short
@@ -342,21 +347,24 @@ def _named(lower: bytes, at: int, end: int) -> bool:
     rest = rest.lstrip(_NAME).lstrip(_FILL)
     if rest[:1] in (b":", b"=", b">", b"\x01") or rest.startswith(b"value"):
         return True
-    if rest[:1] == b"," and (_VALUE in lower[end : end + _DESCRIBED] or _is_given(lower[end : end + 4200])):
+    if rest[:1] == b"," and (lower.find(_VALUE, end, end + _DESCRIBED) >= 0 or _is_given(lower, end)):
         return True
     before = lower[max(0, at - 80) : at]
-    if (b"name" in before or b"key" in before) and _VALUE in lower[max(0, at - _DESCRIBED) : at]:
+    if (b"name" in before or b"key" in before) and lower.find(_VALUE, max(0, at - _DESCRIBED), at) >= 0:
         return True
     return b"--" in lower[max(0, at - 24) : at]
 
 
-def _is_given(rest: bytes) -> bool:
+def _is_given(lower: bytes, end: int) -> bool:
     """Tell whether a quoted argument with a digit follows, as in `setProperty("API_KEY", "...")`."""
-    value = rest[rest.find(b",") + 1 :].lstrip(b" \\")
-    digits = (
-        value[1:].split(value[:1], 1)[0].translate(None, _NO_DIGITS) if value[:1] in (b'"', b"'") else b""
-    )
-    return bool(digits)
+    comma = lower.find(b",", end) + 1
+    blanks = lower[comma : comma + 16]
+    quote = blanks.lstrip(b" \\")[:1]
+    if quote not in (b'"', b"'"):
+        return False
+    begin = comma + blanks.find(quote) + 1
+    close = lower.find(quote, begin, begin + 4200)
+    return bool(lower[begin : close if close >= 0 else begin + 4200].translate(None, _NO_DIGITS))
 
 
 def _password(lower: bytes, at: int, end: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from binascii import Error, a2b_base64
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from moai_patterns.collect.literals import STEMS
 from moai_patterns.collect.rules import RULES
@@ -52,6 +52,7 @@ _DESCRIBED = (
     r"""(?i)value\\{0,7}["']?\s?:\s?\\{0,7}["']([^\s"'\\\x00]{6,512})\\{0,7}["'](?:\s|\\n){0,24},"""
     r"""[^{}]{0,200}\Z"""
 )
+_REGISTRY = r"""(?:docker|podman|buildah|skopeo|nerdctl|helm|oras|registry|oc|az)[\\"',\s]+\Z"""
 _VARIABLE = r"\b[A-Z][A-Z0-9_]{2,64}=\Z"  # what stands before the value of a variable of the environment
 # What stands before `pass` in names of numbers and steps.
 _STEP = (
@@ -141,7 +142,7 @@ def _lower(text: str) -> str:
 
 
 def _hits(number: int, stem: str, text: str, lower: str) -> Iterator[tuple[int, int]]:
-    checks = [(name, CHECKS[name]) for name in RULES[number][4].split()]
+    checks = [CHECKS[name] for name in RULES[number][4].split()]
     search = _pattern(number, stem).search
     searched = lower if stem else text
     last, at = -1, 0
@@ -150,13 +151,15 @@ def _hits(number: int, stem: str, text: str, lower: str) -> Iterator[tuple[int, 
         if not stem and number not in _NO_TOKENS and not _is_token(match[0]):
             continue
         hit = Hit(text, start, match.span(match.lastindex or 0))
-        # What goes on from a credential begins one too: else each pass would find one more of a chain.
-        glued = start == last
-        if all((glued and name == "word") or check(hit) for name, check in checks):
+        for check in checks:
+            # What goes on from a credential begins one too: else each pass would find one more of a chain.
+            if not (check(hit) or (check is _word and start == last)):
+                if stem and at - start < _SHORT:
+                    at = start + len(stem)  # a name and value may stand in what was taken for a value
+                break
+        else:
             last = at
             yield hit.first, hit.last
-        elif stem and at - start < _SHORT:
-            at = start + len(stem)  # a name and value may stand in what was taken for a value
 
 
 def essence(secret: str, family: str) -> str:
@@ -166,15 +169,21 @@ def essence(secret: str, family: str) -> str:
     return "".join(re.findall(_BASE64_LINE, re.sub(r"\\+[nr]", "\n", secret)))
 
 
+@cache
+def _search(pattern: str) -> Callable[[str], re.Match[str] | None]:
+    """Return the search for a pattern that is compiled on first use; `re.search` looks it up anew."""
+    return re.compile(pattern).search
+
+
 def _is_token(text: str) -> bool:
     """Tell whether a match begins unlike a name in a program: `literals` does not look into names."""
-    run = re.search(_RUN, text)
+    run = _search(_RUN)(text)
     if not run or text[run.end() : run.end() + 1] == "/":
         return True
     word = run[0]
     if word.isalpha():
         return len(word) >= 32 or word[6:].isupper()
-    return re.search("[A-Z0-9]|[a-z]{24}", word) is not None
+    return _search("[A-Z0-9]|[a-z]{24}")(word) is not None
 
 
 def _stem(literal: str) -> str:
@@ -192,15 +201,15 @@ def _pattern(number: int, stem: str) -> re.Pattern[str]:
 def _word(hit: Hit) -> bool:
     """The match does not go on from a letter before it, unless that is the end of an escape."""
     before = hit.before(1)
-    return not (before.isascii() and before.isalnum()) or bool(re.search(_ESCAPE, hit.before(10)))
+    return not (before.isascii() and before.isalnum()) or bool(_search(_ESCAPE)(hit.before(10)))
 
 
 def _mixed(hit: Hit) -> bool:
     """Letters and digits, or a word that no language has: words joined by hyphens are no token."""
     secret = hit.secret
-    if re.search("[0-9]", secret):
+    if _search("[0-9]")(secret):
         return any(map(str.isalpha, secret))
-    return re.search("[A-Za-z]{20}", secret) is not None
+    return _search("[A-Za-z]{20}")(secret) is not None
 
 
 def _random(hit: Hit) -> bool:
@@ -221,13 +230,15 @@ def is_random(value: str) -> bool:
     if longest > 3 and (longest > 7 + len(value) // 32 or len(groups) < 2):
         return False
     # Of a long one in Base64 a part may look like a directory by chance.
-    is_path = re.search(_PATH, value) and (len(value) < 64 or len(re.findall(_PATH, value)) > 1)
-    return not is_path and not re.search(_TEMPLATE, value)
+    if value.isalnum() and value.isascii():
+        return "xxxx" not in value.lower()
+    is_path = _search(_PATH)(value) and (len(value) < 64 or len(re.findall(_PATH, value)) > 1)
+    return not is_path and not _search(_TEMPLATE)(value)
 
 
 def _pem(hit: Hit) -> bool:
     """A block with a body, not the two lines that frame it in a program."""
-    return re.search(_BASE64_LINE, hit.secret) is not None
+    return _search(_BASE64_LINE)(hit.secret) is not None
 
 
 def _basic(hit: Hit) -> bool:
@@ -245,9 +256,7 @@ def _login(hit: Hit) -> bool:
     if secret.isdigit() and len(secret) < 6:
         return False  # a port
     return (
-        not re.search(_TEMPLATE, secret)
-        and secret.lower() not in _PLAIN_PASSWORDS
-        and secret[0] not in "$%<{["
+        not _search(_TEMPLATE)(secret) and secret.lower() not in _PLAIN_PASSWORDS and secret[0] not in "$%<{["
     )
 
 
@@ -256,44 +265,48 @@ def _cut(hit: Hit) -> bool:
     if not hit.is_bare or hit.text[hit.first - 1] == ">":
         return True
     value = hit.secret
-    end = re.search(_END_OF_BARE, value)
+    if value.isalnum():
+        return True
+    end = _search(_END_OF_BARE)(value)
     if end:
         value = value[: end.start()]
         hit.last = hit.first + len(value)
     if not value:
         return False
-    is_variable = re.search(_VARIABLE, hit.text[max(0, hit.first - 70) : hit.first]) is not None
-    return is_variable or not re.search(_CODE, value)
+    is_variable = _search(_VARIABLE)(hit.text[max(0, hit.first - 70) : hit.first]) is not None
+    return is_variable or not _search(_CODE)(value)
+
+
+def _is_none(value: str) -> bool:
+    """Tell whether a value is what stands for one in a program or a document, or a path."""
+    if value.isalnum() and value.isascii():
+        return "xxxx" in value.lower()
+    return bool(_search(_TEMPLATE)(value) or _search(_PATH)(value))
 
 
 @lru_cache(maxsize=1024)
 def _is_password(value: str, bare: bool) -> bool:
     """Tell whether the value of a `password` is one, rather than a name, a type, a path or a message."""
-    if not re.search("[0-9]", value) and not (
-        re.search("[!#$%^&*?]", value) and re.search("[A-Za-z]{3}", value)
-    ):
+    if not _search("[0-9]")(value) and not (_search("[!#$%^&*?]")(value) and _search("[A-Za-z]{3}")(value)):
         return False
-    if (
-        len(value) < 6
-        or value[0] in "$%<{[/"
-        or re.search(r"\s", value)
-        or re.search(_TEMPLATE, value)
-        or re.search(_PATH, value)
-    ):
+    if len(value) < 6 or value[0] in "$%<{[/" or _search(r"\s")(value) or _is_none(value):
         return False
-    return not (bare and re.fullmatch(_IDENTIFIER, value) and re.search(_WORDS, value))
+    return not (bare and re.fullmatch(_IDENTIFIER, value) and _search(_WORDS)(value))
 
 
 def _password(hit: Hit) -> bool:
-    name, before, bare = hit.text[hit.start : hit.start + 5], hit.before(16), hit.is_bare
-    after, last = name[4:].lower(), "" if re.search(_ESCAPE, before) else before[-1:]
+    name, last, bare = hit.text[hit.start : hit.start + 5], hit.before(1), hit.is_bare
+    after = name[4:].lower()
     if after not in "wpc\x01" and name[:4].lower() == "pass":
+        before = hit.before(16)
+        if last.isalpha() and _search(_ESCAPE)(before):
+            last = ""
         if last.isalpha() and not (last.islower() and name[0] == "P"):
             return False  # compass and bypass, but dbPass
-        if bare and (
-            re.search(_STEP, before) or (after == ":" and last not in ("_", "-") and not last.isalpha())
-        ):
-            return False  # the word of a test runner, or how often something is done
+        if bare and after == ":" and last not in ("_", "-") and not last.isalpha():
+            return False  # the word of a test runner
+        if bare and _search(_STEP)(before):
+            return False
     return _is_password(hit.secret, bare)
 
 
@@ -307,11 +320,11 @@ def _of_secret(hit: Hit) -> bool:
 
 
 def _of_token(hit: Hit) -> bool:
-    return not re.search(_PAGING, hit.before(16)) and _is_long(hit.secret)
+    return not _search(_PAGING)(hit.before(16)) and _is_long(hit.secret)
 
 
 def _of_key(hit: Hit) -> bool:
-    return re.search(_OF_A_KEY, hit.before(16)) is not None and _is_long(hit.secret)
+    return _search(_OF_A_KEY)(hit.before(16)) is not None and _is_long(hit.secret)
 
 
 @lru_cache(maxsize=1024)
@@ -322,8 +335,8 @@ def _is_long(secret: str) -> bool:
 def _described(hit: Hit) -> bool:
     """`"value": "...", "name": "DB_PASSWORD"`: the secret stands before the match."""
     before = hit.before(900)
-    name = re.search(_DESCRIPTION, before[-100:])
-    value = re.search(_DESCRIBED, before[: len(before) - len(name[0])]) if name else None
+    name = _search(_DESCRIPTION)(before[-100:])
+    value = _search(_DESCRIBED)(before[: len(before) - len(name[0])]) if name else None
     if not value:
         return False
     begin = hit.start - len(before)
@@ -336,7 +349,7 @@ def _is_of_password(hit: Hit) -> bool:
 
 
 def _netrc(hit: Hit) -> bool:
-    return re.search(r"login\s+[!-~]{1,90}(?:\s|\\n)+\Z", hit.before(128)) is not None
+    return _search(r"login\s+[!-~]{1,90}(?:\s|\\n)+\Z")(hit.before(128)) is not None
 
 
 def _sshpass(hit: Hit) -> bool:
@@ -350,10 +363,8 @@ def _mysql(hit: Hit) -> bool:
 
 def _registry(hit: Hit) -> bool:
     """`docker login -p PASSWORD`, as a command or as elements of a list, and those that work alike."""
-    is_command = re.search(
-        r"""(?:docker|podman|buildah|skopeo|nerdctl|helm|oras|registry|oc|az)["',\s]+\Z""", hit.before(24)
-    )
-    return is_command is not None and hit.text[hit.start : hit.first].find("-P") < 0 and _login(hit)
+    is_option = "-P" not in hit.text[hit.start : hit.first]
+    return is_option and _search(_REGISTRY)(hit.before(24)) is not None and _login(hit)
 
 
 def _option(hit: Hit) -> bool:

@@ -9,9 +9,9 @@ from __future__ import annotations
 # What may stand between a name and its value: `=`, `:`, `:=`, `=>`, a type annotation, `"value":`, in JSON
 # also with escaped quotes. \x01 stands between the key and the value of an object's member (`redact`).
 _IS = (
-    r"""\\{0,7}["'`]?\]?[ \t]{0,4}(?::[ \t]{0,2}(?:str|string)[ \t]{0,2}=|=>|:=|[:=]{1,2}"""
-    r"""|(?:,[^{}\x00\x01]{0,200}?)?,?(?:\s|\\[nrt]){0,24}\\{0,7}["']?value\\{0,7}["']?[ \t]{0,2}[:=])"""
-    r"""(?:\s|\\[nrt]){0,4}"""
+    r"""\\{0,7}["'`]?+\]?[ \t]{0,4}+(?::[ \t]{0,2}(?:str|string)[ \t]{0,2}=|=>|:=|[:=]{1,2}+"""
+    r"""|(?:(?<=["']),(?:[^{}v\x00\x01]|v(?!alue)){0,200}+|(?:\s|\\[nrt]){0,24}+\\{0,7}["']?)"""
+    r"""value\\{0,7}["']?[ \t]{0,2}[:=])(?:\s|\\[nrt]){0,4}+"""
 )
 # A quote with more backslashes than the one that opens is part of the value.
 _QUOTED = (
@@ -31,8 +31,12 @@ _OPEN = rf"""(?:{_IS}\\{{0,7}}["'`]?|\x01)"""
 _MOST = 16_000  # characters of a value; no header may be longer
 
 
+# None of these is without, and most of what a program has after a name is.
+_TELLING = r"(?=[^\s\x00]{0,200}?[0-9!#$%^&*?])"
+
+
 def _assigned(name: str, least: int, *, given: str = _IS) -> str:
-    return f"{name}{_AFFIX}(?:{given}(?:{_QUOTED}|{_BARE})|{_ELEMENT}|{_MEMBER})".replace(
+    return f"{name}{_AFFIX}(?:{given}{_TELLING}(?:{_QUOTED}|{_BARE})|{_ELEMENT}|{_MEMBER})".replace(
         "COUNT", f"{{{least},{_MOST}}}+"
     )
 
@@ -264,7 +268,7 @@ NAMED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "described-value",
         "assigned",
         "pass pwd secret token key",
-        r"""[\w.-]{0,40}\\{0,7}["']""",
+        r"""[\w.-]{0,40}\\{0,7}["'](?![:)\].])""",
         "described",
         "detect-secrets",
     ),
