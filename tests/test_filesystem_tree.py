@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import random
 import subprocess
 import sys
 from collections import Counter
@@ -15,8 +16,10 @@ from pathlib import Path
 import pytest
 
 from moai_patterns.backends.base import Batch, Removal
+from moai_patterns.backends.filesystem import reading
 from moai_patterns.backends.filesystem.backend import FilesystemBackend
 from moai_patterns.backends.filesystem.names import hot_path, parse_hot
+from moai_patterns.backends.filesystem.segment import Segment
 from moai_patterns.instant import DAY, SECOND
 from moai_patterns.query import Query
 from moai_patterns.testing.pools import MIDNIGHT, stored
@@ -203,11 +206,52 @@ store = FilesystemBackend(path)
 for start in range(0, count, 1000):
     numbers = range(start, start + 1000)
     store.write(Batch([stored(f"r{n:08}", MIDNIGHT + n, data={"text": text}) for n in numbers], fresh=True))
-assert sum(1 for _ in store.scan(Query(limit=None))) == count
+def stream(order):
+    assert sum(1 for _ in store.scan(Query(limit=None, order=order))) == count
+stream("newest")
+stream("arrival")
 assert store.compact([MIDNIGHT // DAY]) == count
-assert sum(1 for _ in store.scan(Query(limit=None))) == count
+stream("newest")
+stream("arrival")
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
+
+
+def test_arrival_order_of_everything_reads_a_store_twice(
+    store: FilesystemBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers are sorted in runs and across files of every form; no member is decoded for each record."""
+    monkeypatch.setattr(reading, "_RUN", 7)
+    chance = random.Random(4)
+    numbers = list(range(400))
+    chance.shuffle(numbers)  # so that no day is in the order of arrival
+    for start in range(0, 400, 50):
+        batch = [stored(f"r{n:03}", MIDNIGHT + n % 4 * DAY + n) for n in numbers[start : start + 50]]
+        for record in batch[:10]:
+            store.write(Batch([record]))
+        store.write(Batch(batch[10:]))
+        if start == 200:
+            store.compact([TODAY, TODAY + 1])
+            store.write(Batch([stored("r000", MIDNIGHT, 2)] if store.get("r000") else []))
+    everything = Query(limit=None, order="arrival", revisions="all")
+    decoded: list[int] = []
+    lines = Segment.lines
+
+    def counted(segment: Segment, number: int) -> list[bytes]:
+        decoded.append(number)
+        return lines(segment, number)
+
+    monkeypatch.setattr(Segment, "lines", counted)
+    found = list(store.scan(everything))
+    assert found == sorted(store.scan(everything.but(order="oldest")), key=everything.key)
+    assert [record["_meta"]["seq"] for record in found] == sorted({r["_meta"]["seq"] for r in found})
+    assert len(decoded) <= 3
+    onward = everything.but(cursor=everything.cursor_after(found[150]))
+    assert list(store.scan(onward)) == found[151:]
+    bounded = everything.but(
+        start_date=MIDNIGHT + 5, end_date=MIDNIGHT + 2 * DAY + 20, pattern_type="agent_usage"
+    )
+    assert list(store.scan(bounded)) == [record for record in found if bounded.matches(record)]
 
 
 def test_memory_hardly_grows_with_the_records_of_a_day(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -16,6 +15,7 @@ import orjson
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import BackendBase, Batch, Problem, SingleWriter
 from moai_patterns.backends.filesystem import checking, counting
+from moai_patterns.backends.filesystem.arrival import by_arrival
 from moai_patterns.backends.filesystem.compaction import Folding
 from moai_patterns.backends.filesystem.lookup import EVERYTHING, HEADS
 from moai_patterns.backends.filesystem.maintaining import Maintenance
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from moai_patterns.backends.filesystem.hotlog import Found
-
-_CHUNK = 20_000  # records sorted at once when a scan in order of arrival has no limit
 
 
 def open_tree(path: str, *, durability: str = "os", timeout: float = 30.0) -> BackendBase:
@@ -84,10 +82,9 @@ class FilesystemBackend(BackendBase):
             return
         with self._pinned() as snapshot:
             snapshot.must_be_whole()
-            if query.order == "arrival":
-                yield from self._in_order_of_arrival(snapshot, query)
-            else:
-                yield from query.select(snapshot.stream(query), ordered=True)
+            arrival = query.order == "arrival"
+            records = by_arrival(snapshot, query) if arrival else snapshot.stream(query)
+            yield from query.select(records, ordered=True)
 
     def get(self, pattern_id: str) -> Record | None:
         """Return the head of an id, or None."""
@@ -210,22 +207,6 @@ class FilesystemBackend(BackendBase):
         if log is None or not log.is_settled:
             return None
         return log, log.lines, log.seq
-
-    def _in_order_of_arrival(self, snapshot: Snapshot, query: Query) -> Iterator[Record]:
-        """Arrival has no order on disk but that of the log, so the numbers are sorted, then the records.
-
-        Without a limit the tree is read once for the numbers and once for each 20,000 records: slow
-        on a large one, but in constant memory.
-        """
-        if query.limit is not None:
-            yield from query.select(snapshot.stream(query))
-            return
-        wanted = (r for r in snapshot.stream(query) if query.matches(r) and not query.passed(query.key(r)))
-        numbers = array("q", sorted(array("q", (record["_meta"]["seq"] for record in wanted))))
-        for start in range(0, len(numbers), _CHUNK):
-            first, last = numbers[start], numbers[min(start + _CHUNK, len(numbers)) - 1]
-            chunk = (r for r in snapshot.stream(query) if first <= r["_meta"]["seq"] <= last)
-            yield from query.select(chunk)
 
     def _snapshot(self, *, pinned: bool) -> Snapshot:
         self._writer.recover()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import orjson
 
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Problem
-from moai_patterns.backends.filesystem import journal, manifest
+from moai_patterns.backends.filesystem import journal, manifest, torn
 from moai_patterns.backends.filesystem.cold import Cold
 from moai_patterns.backends.filesystem.hotlog import StaleLogError
 from moai_patterns.backends.filesystem.journal import Journal, JournalDamageError
@@ -21,8 +21,10 @@ from moai_patterns.backends.filesystem.manifest import PARTS
 from moai_patterns.backends.filesystem.names import digest, parse_hot
 from moai_patterns.backends.filesystem.rebuilding import changes
 from moai_patterns.backends.filesystem.sealed import open_file, open_line
+from moai_patterns.backends.filesystem.segment import Segment
 from moai_patterns.backends.filesystem.sweeping import left_over
 from moai_patterns.backends.filesystem.tree import Tree
+from moai_patterns.errors import StoreError
 from moai_patterns.instant import DAY
 from moai_patterns.query import Record
 
@@ -36,39 +38,83 @@ def check(path: str, *, read_data: bool) -> list[Problem]:
     if not tree.exists:
         return []
     try:
-        return _check(tree, read_data=read_data)
+        before = _state(tree)
+        problems = _check(tree, read_data=read_data)
+        if problems and _state(tree) != before:
+            # A compaction has moved what was looked at; what is damaged is so at a second look, too.
+            again = _check(tree, read_data=read_data)
+            problems = [problem for problem in problems if problem in again]
+        return problems
     finally:
         tree.close()
 
 
+def _state(tree: Tree) -> object:
+    """What is another value once a compaction has replaced the manifest or renewed the change log."""
+    try:
+        log = os.stat(os.path.join(tree.index, "heads")).st_ino
+    except OSError:
+        log = 0
+    return manifest.seen(tree), log
+
+
 def _check(tree: Tree, *, read_data: bool) -> list[Problem]:
+    looks: tuple[Callable[[], Iterable[Problem]], ...] = (
+        lambda: _segments(tree, read_data=read_data),
+        lambda: _hot(tree, read_data=read_data),
+        lambda: _journals(tree, read_data=read_data),
+        lambda: _log(tree),
+        lambda: _temporary(tree, time.time()),
+        lambda: (Problem(path, "torn by a crash of the machine, and set aside") for path in torn.held(tree)),
+    )
+    problems: list[Problem] = []
+    for look in looks:
+        try:
+            problems += look()
+        except OSError as error:
+            problems.append(_unreadable(error.filename or tree.root, error))
+    return problems
+
+
+def _unreadable(path: str, error: OSError) -> Problem:
+    return Problem(path, f"it cannot be read: {error.strerror or error}")
+
+
+def _segments(tree: Tree, *, read_data: bool) -> Iterator[Problem]:
     content = manifest.load(tree)
-    problems = []
     if content.damage:
-        problems.append(Problem(tree.manifest, content.damage))
+        yield Problem(tree.manifest, content.damage)
     cold = Cold(tree, content)
     for part in PARTS:
         for _, segment in cold.segments(part):
-            problems += segment.check(read_data=read_data)
+            yield from segment.check(read_data=read_data)
     cold.close()
-    problems += _hot(tree, read_data=read_data)
-    problems += _journals(tree, read_data=read_data)
-    problems += _log(tree)
-    problems += _temporary(tree, time.time())
-    return problems
 
 
 def _hot(tree: Tree, *, read_data: bool) -> Iterator[Problem]:
     for day, directory in manifest.day_directories(tree.root):
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                parsed = parse_hot(entry.name)
-                if parsed is None:
-                    continue
-                if entry.stat(follow_symlinks=False).st_size == 0:
-                    yield Problem(entry.path, "the file of a record is empty", 1)
-                elif read_data and (sentence := _wrong(entry.path, day, parsed)):
-                    yield Problem(entry.path, sentence, 1)
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    yield from _hot_file(entry, day, read_data=read_data)
+        except FileNotFoundError:
+            continue  # compaction has removed it as empty
+        except OSError as error:
+            yield _unreadable(directory, error)
+
+
+def _hot_file(entry: os.DirEntry[str], day: int, *, read_data: bool) -> Iterator[Problem]:
+    parsed = parse_hot(entry.name)
+    if parsed is None:
+        return
+    try:
+        size = entry.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return  # compacted meanwhile
+    if size == 0:
+        yield Problem(entry.path, "the file of a record is empty", 1)
+    elif read_data and (sentence := _wrong(entry.path, day, parsed)):
+        yield Problem(entry.path, sentence, 1)
 
 
 def _wrong(path: str, day: int, parsed: tuple[str, int, int]) -> str:
@@ -157,10 +203,19 @@ def _missing(
                 absent.append((hashed, seq, revision, path))
     for hashed, seq, revision, path in absent:
         moved = any(same == revision and tree.holds(place) for _, same, place, _ in log.find(hashed))
-        is_cold = any(segment.may_hold(hashed) for part in PARTS for _, segment in cold.segments(part))
-        if seq > ended.get(hashed, -1) and not moved and not is_cold:
+        is_cold = any(_may_hold(segment, hashed) for part in PARTS for _, segment in cold.segments(part))
+        # A removed id comes back through a journal only, so what its hot file held has ended, too.
+        removed = seq < ended.get(hashed, -1) if path.startswith(tree.journals) else hashed in ended
+        if not (removed or moved or is_cold):
             yield hashed, path
     cold.close()
+
+
+def _may_hold(segment: Segment, hashed: int) -> bool:
+    try:
+        return segment.may_hold(hashed)
+    except StoreError:
+        return True  # damaged, which is a finding of its own, or moved meanwhile
 
 
 def _temporary(tree: Tree, now: float) -> Iterator[Problem]:

@@ -16,7 +16,7 @@ from moai_patterns.backends.filesystem import codec
 from moai_patterns.backends.filesystem.names import digest
 from moai_patterns.backends.filesystem.segment_check import check, digest_of, read_at, rebuild
 from moai_patterns.backends.filesystem.segment_writer import DATA, INDEX, SegmentFacts
-from moai_patterns.backends.filesystem.sideindex import NoIndexError, SideIndex
+from moai_patterns.backends.filesystem.sideindex import SLOTS, NoIndexError, SideIndex
 from moai_patterns.errors import DamageError, StoreError
 from moai_patterns.query import Record
 
@@ -89,6 +89,18 @@ class Segment:
         They come in the order of instant, id and revision, or in its reverse; one member is held at a
         time. Of other kinds some may come with them; none lies outside the bounds.
         """
+        for _, record in self.placed(since, until, kinds, reverse=reverse):
+            yield record
+
+    def placed(
+        self,
+        since: int | None = None,
+        until: int | None = None,
+        kinds: Sequence[str] | None = None,
+        *,
+        reverse: bool = False,
+    ) -> Iterator[tuple[int, Record]]:
+        """Yield what `scan` does, each record with its place: member * 128 + slot."""
         files = self._files()
         if files.lost and not files.local:
             raise DamageError(files.lost)
@@ -97,14 +109,22 @@ class Segment:
         for number in files.index.spanning(since, until, kinds)[::step]:
             first, last = files.index.bounds(number)
             edge = (since is not None and first < since) or (until is not None and last > until)
-            for line in files.lines(number)[::step]:
+            for slot, line in list(enumerate(files.lines(number)))[::step]:
                 # Parsing is what costs; looking for a few bytes first is an eighth of it.
                 if marks is not None and not any(mark in line for mark in marks):
                     continue
                 record = files.record(number, line)
                 if edge and not _within(record["_meta"]["instant"], since, until):
                     continue
-                yield record
+                yield number * SLOTS + slot, record
+
+    def lines(self, number: int) -> list[bytes]:
+        """Return the lines of a member. Raises `DamageError`."""
+        return self._files().lines(number)
+
+    def record(self, number: int, line: bytes) -> Record:
+        """Return the record of a line of a member. Raises `DamageError`."""
+        return self._files().record(number, line)
 
     def check(self, *, read_data: bool) -> list[Problem]:
         """Return what is wrong with the files that have the names now; changes nothing."""
