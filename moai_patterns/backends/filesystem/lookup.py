@@ -75,16 +75,20 @@ class Lookup:
         """Look at the manifest again."""
         self.cold = self._view.now()
 
-    def head(self, log: HotLog, identity: str) -> Record | None:
+    def trace(self, log: HotLog, identity: str, hashed: int) -> list[Found] | None:
+        """Return what the log knows of an id, None where no index has any trace of it.
+
+        Under the lock of the tree, after `refresh`; `hashed` is the digest of the id.
+        """
+        found = log.find(hashed)
+        return found if found or self.cold.may_hold(identity, hashed) else None
+
+    def head(self, trace: list[Found], identity: str) -> Record | None:
         """Return the head of an id, or None; under the lock of the tree, after `refresh`.
 
         What is lost does not count, so that saving it again brings it back.
         """
-        return next(iter(self._revisions(log.find(digest(identity)), identity, HEADS)[0]), None)
-
-    def may_know(self, log: HotLog, identity: str, hashed: int) -> bool:
-        """Tell by indexes alone whether there is any trace of an id; under the lock, after `refresh`."""
-        return bool(log.find(hashed)) or self.cold.may_hold(identity, hashed)
+        return next(iter(self._revisions(trace, identity, HEADS)[0]), None)
 
     def settled(
         self, changes_of: Callable[[int], list[Found]], identity: str, parts: Sequence[str]

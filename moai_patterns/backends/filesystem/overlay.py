@@ -32,6 +32,8 @@ class Overlay:
                     if revision > 1:
                         entry = (revision, found.seqs[position], found, position)
                         self._newer.setdefault(found.hashes[position], []).append(entry)
+        for entries in self._newer.values():  # the newest first: of thousands of revisions one is looked at
+            entries.sort(key=lambda entry: entry[0], reverse=True)
 
     def ids(self) -> set[str]:
         """Return the ids that something is changed about."""

@@ -274,9 +274,10 @@ class TreeWriter:
         """Tell whether the tree has any trace of this hash; raise `ConflictError` if it is the id's head."""
         lookup = self.lookup()
         lookup.refresh()
-        if not lookup.may_know(log, identity, hashed):
+        trace = lookup.trace(log, identity, hashed)
+        if trace is None:
             return os.access(target, os.F_OK)
-        head = lookup.head(log, identity)
+        head = lookup.head(trace, identity)
         if head is not None:
             raise ConflictError(f"{identity!r} is at revision {head['_meta']['revision']} already")
         return True
@@ -328,7 +329,8 @@ class TreeWriter:
         lookup = self.lookup()
         lookup.refresh()
         for identity, revision in remove:
-            head = lookup.head(log, identity)
+            trace = lookup.trace(log, identity, digest(identity))
+            head = None if trace is None else lookup.head(trace, identity)
             if head is not None and revision in (None, head["_meta"]["revision"]):
                 gone[identity] = head["_meta"]["revision"]
         return gone
@@ -341,8 +343,8 @@ class TreeWriter:
             identity, revision = record["pattern_id"], record["_meta"]["revision"]
             known = heads.get(identity)
             if known is None:
-                hashed = digest(identity)
-                head = lookup.head(log, identity) if lookup.may_know(log, identity, hashed) else None
+                trace = lookup.trace(log, identity, digest(identity))
+                head = None if trace is None else lookup.head(trace, identity)
                 known = 0 if head is None else head["_meta"]["revision"]
             if revision != known + 1:
                 raise ConflictError(f"{identity!r} is at revision {known}, not {revision - 1}")
