@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from typing import NoReturn
 
-from moai_patterns.backends.base import BackendBase, Batch
+from moai_patterns.backends.base import BackendBase, Batch, ForeignStore, Problem
 from moai_patterns.conditions import same
 from moai_patterns.errors import DamageError
 from moai_patterns.query import Query, Record
@@ -19,6 +20,7 @@ def copy(
     target: BackendBase,
     query: Query | None = None,
     on_batch: Callable[[int], None] = lambda records: None,
+    on_refused: Callable[[Problem], None] | None = None,
 ) -> int:
     """Copy the records that answer `query` (default: all) and return how many heads the target took up.
 
@@ -26,10 +28,17 @@ def copy(
     repeated: what is there already is left alone. An id that the target knows with other content
     gets the source's head as its next revision. `on_batch` is called with the number of heads read
     after each batch of 500.
+
+    A source in the plain layout, which others write, may hold damage and what is no valid record:
+    neither is copied. `on_refused` is called with each; without it the first raises `DamageError`.
     """
     wanted = query or Query(limit=None, order="oldest")
     copied = 0
-    for heads in _batches(source.scan(wanted)):
+    if isinstance(source, ForeignStore):
+        answer = source.sift(wanted, on_refused or _refuse)
+    else:
+        answer = source.scan(wanted)
+    for heads in _batches(answer):
         known = _heads(target, [head["pattern_id"] for head in heads])
         add: list[Record] = []
         for head in heads:
@@ -45,6 +54,12 @@ def copy(
             target.write(Batch(add))
         on_batch(len(heads))
     return copied
+
+
+def _refuse(problem: Problem) -> NoReturn:
+    raise DamageError(
+        f"{problem.place}: {problem.sentence}; `moai-patterns copy` leaves such out and copies the rest"
+    )
 
 
 def verify_copy(source: BackendBase, target: BackendBase, query: Query) -> int:

@@ -308,13 +308,16 @@ class PatternStorage:
         query: Query | None = None,
         *,
         on_batch: Callable[[int], None] = lambda records: None,
+        on_refused: Callable[[Problem], None] | None = None,
     ) -> int:
         """Copy records with their history into another storage; return how many were new to it.
 
         Can be repeated after an interruption. An id that is there with other content gets a further
-        revision. `on_batch` hears how many records each step has read.
+        revision. `on_batch` hears how many records each step has read. Out of a store in the plain
+        layout `on_refused` hears of what is damaged or no valid record, and the rest is copied;
+        without it the first such raises `DamageError`.
         """
-        return backup.copy(self._backend, other._backend, query, on_batch)
+        return backup.copy(self._backend, other._backend, query, on_batch, on_refused)
 
     def check(self, *, read_data: bool = False) -> list[Problem]:
         """Look for damage without changing anything; empty when all is well.

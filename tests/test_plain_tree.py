@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moai_patterns import field
-from moai_patterns.backends.base import Batch
+from moai_patterns import PatternStorage, field
+from moai_patterns.backends.base import Batch, Problem
 from moai_patterns.backends.filesystem.plain import PlainTree, is_plain
 from moai_patterns.backends.memory import MemoryBackend
 from moai_patterns.errors import DamageError, ReadOnlyError, StoreError
@@ -280,6 +280,50 @@ def test_other_directories_are_not_plain(tmp_path: Path) -> None:
     for text in ('{"layout": 1, "days": {}}', '{"name": "a package"}', "[1]"):
         (tmp_path / "index.json").write_text(text)
         assert not is_plain(str(tmp_path))
+
+
+def test_a_fresh_plain_tree_is_read_and_empty(tmp_path: Path) -> None:
+    """A directory with nothing but an empty id map opens read-only; it never becomes a store of ours."""
+    (tmp_path / "index.json").write_text("{}")
+    with PatternStorage("filesystem", tmp_path) as storage:
+        assert storage.count() == 0
+        assert storage.check() == []
+        with pytest.raises(ReadOnlyError):
+            storage.save(sample())
+    assert [path.name for path in tmp_path.iterdir()] == ["index.json"]
+
+
+INVALID: dict[str, dict[str, Any]] = {
+    "an id with a slash": {"pattern_id": "a/b"},
+    "an unknown kind": {"pattern_type": "nope"},
+    "an array as context": {"context": []},
+    "null as context": {"context": None},
+    "a number as tags": {"context": {"tags": 5}},
+    "null as tags": {"context": {"tags": None}},
+    "a text as tags": {"context": {"tags": "tea"}},
+}
+
+
+@pytest.mark.parametrize("change", INVALID.values(), ids=INVALID)
+def test_what_is_no_valid_record_is_read_but_not_copied(tree: Path, change: dict[str, Any]) -> None:
+    """It answers questions, `check` names it, a copy stops at it or leaves it out, as it is told."""
+    path = put(tree, {**sample("odd", "2025-11-28T11:00:00Z"), **change}, name="odd")
+    put(tree, "{", name="broken", folder="2025/11/28")
+    refused: list[Problem] = []
+    with PatternStorage("filesystem", tree) as plain, PatternStorage("memory") as native:
+        assert [Path(problem.place).name for problem in plain.check()] == ["broken.json", "odd.json"]
+        with pytest.raises(DamageError, match=r"broken\.json"):
+            plain.copy_to(native)
+        assert plain.copy_to(native, on_refused=refused.append) == 3
+        assert [Path(problem.place).name for problem in refused] == ["broken.json", "odd.json"]
+        (tree / "2025/11/28/broken.json").unlink()
+        assert plain.count(tags=["tea"]) == plain.count(tags=["t"]) == 0
+        assert plain.count() == 4
+        with pytest.raises(DamageError, match="no valid record"):
+            plain.copy_to(native)
+        path.unlink()
+        assert plain.copy_to(native) == 0
+        assert native.count() == 3
 
 
 STAMPS = [

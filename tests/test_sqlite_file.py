@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from moai_patterns.backends.base import Batch
+from moai_patterns.backends.base import Batch, Problem
 from moai_patterns.backends.memory import MemoryBackend
 from moai_patterns.backends.sqlite import layout
 from moai_patterns.backends.sqlite.backend import SqliteBackend, open_database, wal_reset_bug
@@ -250,9 +250,9 @@ def test_a_read_only_file_can_be_read(filled: Path, logged: bool) -> None:
 def plain(path: Path) -> Path:
     """A database as the document describes it: seven columns, whole seconds."""
     rows = [
-        ("a", "task_completion", 1764378000, '{"n": 1}', '{"tags": ["x"]}', "1.0", 1764378001),
-        ("b", "error_occurrence", 1764378000, '{"n": 2}', None, None, 1764378002),
-        ("c", "task_completion", -1, '{"n": 3}', "null", "2", None),
+        ("a", "hook_event", 1764378000, '{"event": "1"}', '{"tags": ["x"]}', "1.0", 1764378001),
+        ("b", "tool_use", 1764378000, '{"tool_name": "2"}', None, None, 1764378002),
+        ("c", "hook_event", -1, '{"event": "3"}', "null", "1.0", None),
     ]
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(
@@ -283,11 +283,11 @@ def test_the_plain_layout_is_read(plain: Path) -> None:
         assert [record["pattern_id"] for record in store.scan(EVERYTHING)] == ["b", "a", "c"]
         assert [record["pattern_id"] for record in store.scan(Query(order="arrival"))] == ["a", "b", "c"]
         assert [record["pattern_id"] for record in store.scan(Query(tags=["x"]))] == ["a"]
-        assert store.count(Query("task_completion", 0, limit=None)) == 1
+        assert store.count(Query("hook_event", 0, limit=None)) == 1
         assert store.count(Query(end_date=-1)) == 1
         assert store.days() == {
-            20421: {"task_completion": 1, "error_occurrence": 1},
-            -1: {"task_completion": 1},
+            20421: {"hook_event": 1, "tool_use": 1},
+            -1: {"hook_event": 1},
         }
         assert "context" not in next(store.scan(Query(ids=["b"])))
         assert store.check(read_data=True) == []
@@ -325,8 +325,51 @@ def test_damage_in_the_plain_layout_is_named(plain: Path) -> None:
             list(store.scan(EVERYTHING))
         with pytest.raises(DamageError, match="'b'"):
             list(store.scan(Query(start_date=0, end_date=1)))
-        places = [problem.place for problem in store.check(read_data=True)]
+        places = [problem.place for problem in store.check()]
         assert [place.rpartition("row ")[2] for place in places] == ["1", "2"]
+
+
+MISREAD = {
+    "a second beyond all years": "timestamp = 253402300800",
+    "a second before all years": "timestamp = -9223372036854775807",
+    "half a second": "timestamp = 0.5",
+    "a text that is no UTF-8": "data = CAST(x'7bff7d' AS TEXT)",
+    "an id that is no UTF-8": "pattern_id = CAST(x'ff' AS TEXT)",
+    "a kind that is bytes": "pattern_type = x'ff'",
+    "a text for the time of creation": "created_at = 'noon'",
+}
+UNFIT = {
+    "an empty id": "pattern_id = ''",
+    "an id with a slash": "pattern_id = 'a/b'",
+    "an unknown kind": "pattern_type = 'nope'",
+    "a number as data": "data = '5'",
+    "an array as context": "context = '[]'",
+    "a text as tags": """context = '{"tags": "tea"}'""",
+    "null as tags": """context = '{"tags": null}'""",
+}
+
+
+@pytest.mark.parametrize("change", [*MISREAD.values(), *UNFIT.values()], ids=[*MISREAD, *UNFIT])
+def test_a_bad_row_in_the_plain_layout_is_left_out_of_a_copy(plain: Path, change: str) -> None:
+    """Damage stops a scan, and neither it nor what is no valid record goes into another store unnoticed."""
+    with closing(sqlite3.connect(plain)) as database, database:
+        database.execute(f"UPDATE patterns SET {change} WHERE pattern_id = 'b'")
+    with closing(open_database(str(plain))) as store:
+        assert [problem.place.rpartition("row ")[2] for problem in store.check()] == ["2"]
+        if change in MISREAD.values():
+            with pytest.raises(DamageError, match="row 2"):
+                list(store.scan(EVERYTHING))
+            with pytest.raises(DamageError, match="row 2"):
+                store.count(Query(limit=None))
+        else:
+            assert store.count(Query(limit=None)) == 3
+            assert store.count(Query(tags=["tea", "t"])) == 0
+        oracle, refused = MemoryBackend(), list[Problem]()
+        with pytest.raises(DamageError, match="row 2"):
+            copy(store, oracle)
+        copy(store, oracle, on_refused=refused.append)
+        assert [problem.place.rpartition("row ")[2] for problem in refused] == ["2"]
+        assert sorted(record["pattern_id"] for record in oracle.scan(EVERYTHING)) == ["a", "c"]
 
 
 def test_an_empty_upgrade_is_all_or_nothing(path: Path) -> None:

@@ -15,8 +15,9 @@ reserved member `_meta`:
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -73,7 +74,14 @@ class Backend(Protocol):
 
 
 class BackendBase(ABC):
-    """The derived verbs, each written once. Override one only for speed or space."""
+    """The derived verbs, each written once. Override one only for speed or space.
+
+    Attributes: `path`, where the store lies, or None; `durability`, what `write` waits for: `os`, `group`
+    or `record`.
+    """
+
+    path: str | None = None
+    durability: str = "os"
 
     @abstractmethod
     def write(self, batch: Batch) -> None:
@@ -106,6 +114,30 @@ class BackendBase(ABC):
         if gone:
             self.write(Batch(remove=gone))
         return len(gone)
+
+    def drop_days(self, counts: Mapping[int, int]) -> int:
+        """Remove those UTC days that hold exactly so many heads and can go unread; return how many went.
+
+        The default reads what it removes, so it leaves all days to `delete` and returns 0.
+        """
+        return 0
+
+    def flush(self, pattern_ids: Sequence[str]) -> None:
+        """Wait until all that was written of these ids, by whomever, is on the medium.
+
+        For what lies there already at the level `os`. The default has no medium and waits for nothing.
+        """
+
+    def is_same_store(self, other: BackendBase) -> bool:
+        """Tell whether both are one store, under whatever names."""
+        if self is other:
+            return True
+        if self.path is None or other.path is None:
+            return False
+        try:
+            return os.path.samefile(self.path, other.path)
+        except OSError:  # one of them is still to be made
+            return os.path.realpath(self.path) == os.path.realpath(other.path)
 
     def single_writer(self) -> SingleWriter:
         """Return a writer of many single-record batches, for a session; the default is this backend."""
@@ -146,6 +178,26 @@ class BackendBase(ABC):
         return {}
 
 
+class ForeignStore(BackendBase):
+    """A store that others write: what it holds may be damaged, or no record by our schemas."""
+
+    @abstractmethod
+    def sift(self, query: Query, refused: Callable[[Problem], None]) -> Iterator[Record]:
+        """Yield what of the answer is a valid record; `refused` is told of the rest, damage included."""
+
+
+def unfit(record: Record) -> str:
+    """Return which rules a stored record breaks, in words; nothing for a valid one.
+
+    >>> unfit({"pattern_id": "a", "pattern_type": "tool_use", "timestamp": "2025-11-29", "data": {}})
+    'no valid record: $.data.tool_name: is required, and missing (required)'
+    """
+    from moai_patterns.schema import errors
+
+    broken = errors({key: value for key, value in record.items() if key != "_meta"})
+    return f"no valid record: {'; '.join(map(str, broken))}" if broken else ""
+
+
 class SingleWriter:
     """Writes batches one by one for one session; a backend may return a cheaper one."""
 
@@ -165,6 +217,11 @@ class Derived(BackendBase):
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+
+    def is_same_store(self, other: BackendBase) -> bool:
+        """Tell whether both are one store: the object underneath counts."""
+        inner = other._backend if isinstance(other, Derived) else other
+        return self._backend is inner
 
     def write(self, batch: Batch) -> None:
         """Write a batch: all of it or nothing. Raises `ConflictError` for a stale revision."""

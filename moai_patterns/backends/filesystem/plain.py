@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
-from moai_patterns.backends.base import BackendBase, Batch, Problem
+from moai_patterns.backends.base import Batch, ForeignStore, Problem, unfit
 from moai_patterns.backends.filesystem import plain_files
 from moai_patterns.backends.filesystem.plain_files import Place, PlainFile
 from moai_patterns.errors import DamageError, ReadOnlyError, StoreError
@@ -18,8 +18,9 @@ from moai_patterns.query import Query, Record
 def is_plain(root: str) -> bool:
     """Tell whether a directory is a tree in the plain layout.
 
-    It is when `index.json` maps ids to paths, or when dated folders hold a pattern file without `_meta`
-    and `index.json` is absent, empty or unreadable. An empty directory is none, nor is one of ours,
+    It is when `index.json` maps ids to paths, when it is an empty map and nothing else is there, or when
+    dated folders hold a pattern file without `_meta` and `index.json` is absent, empty or unreadable. An
+    empty directory is none, nor is one of ours,
     whose `index.json` says `layout`. Raises `OSError`.
 
     >>> is_plain("nowhere")
@@ -30,11 +31,13 @@ def is_plain(root: str) -> bool:
     content = plain_files.index(root)
     if content:
         return bool(plain_files.entries(content))
+    if content == {} and os.listdir(root) == ["index.json"]:
+        return True
     found = plain_files.sample(root)
     return found is not None and "_meta" not in found
 
 
-class PlainTree(BackendBase):
+class PlainTree(ForeignStore):
     """A tree in the plain layout.
 
     Nobody has numbered its patterns, so each is revision 1, recorded at its own instant, and arrives in
@@ -76,7 +79,26 @@ class PlainTree(BackendBase):
     def scan(self, query: Query) -> Iterator[Record]:
         """Yield the exact answer in the query's order, limit and cursor applied last."""
         files = self._files()
-        self._refuse_damage(files, query)
+        if broken := self._broken(files, query):
+            others = f" ({len(broken) - 1} other files are damaged, too)" if len(broken) > 1 else ""
+            raise DamageError(
+                f"{self._path(broken[0].path)}: {broken[0].damage}{others}; "
+                "mend it or move it out of the tree, or ask for other days or for single ids"
+            )
+        return self._answer(files, query)
+
+    def sift(self, query: Query, refused: Callable[[Problem], None]) -> Iterator[Record]:
+        """Yield what of the answer is a valid record; `refused` is told of the rest, damage included."""
+        files = self._files()
+        for file in self._broken(files, query):
+            refused(Problem(self._path(file.path), file.damage, 1))
+        for record in self._answer(files, query):
+            if fault := unfit(record):
+                refused(Problem(self._path(files[record["_meta"]["seq"] - 1].path), fault, 1))
+            else:
+                yield record
+
+    def _answer(self, files: list[PlainFile], query: Query) -> Iterator[Record]:
         number = {file.path: seq for seq, file in enumerate(files, start=1)}
         chosen = [file for file in _newest(files) if _may_answer(file, query)]
         if query.order == "arrival":
@@ -91,12 +113,13 @@ class PlainTree(BackendBase):
         self._closed = True
 
     def check(self, *, read_data: bool = False) -> list[Problem]:
-        """Return a finding for each file without a pattern, and for each id that only the index knows.
+        """Return a finding for each file without a valid pattern, and for each id that only the index knows.
 
         `read_data` makes no difference: every file is read in any case.
         """
         files = self._files()
         found = [Problem(self._path(file.path), file.damage, 1) for file in files if file.damage]
+        found += self._unfit(files)
         place = self._path("index.json")
         try:
             content = plain_files.index(self._root)
@@ -113,6 +136,11 @@ class PlainTree(BackendBase):
                 instead = "is not there" if holder is None else f"holds {holder.identity!r}"
                 found.append(Problem(place, f"{identity!r} should be in {path}, which {instead}", 1))
         return found
+
+    def _unfit(self, files: list[PlainFile]) -> list[Problem]:
+        records = self._answer(files, Query(limit=None, order="arrival"))
+        faults = [(record["_meta"]["seq"], fault) for record in records if (fault := unfit(record))]
+        return [Problem(self._path(files[number - 1].path), fault, 1) for number, fault in faults]
 
     def sizes(self) -> dict[str, int]:
         """Return the apparent bytes of the pattern files."""
@@ -147,17 +175,13 @@ class PlainTree(BackendBase):
             raise StoreError(error.errno, f"the tree cannot be read: {error.strerror}", self._root) from error
         return seen
 
-    def _refuse_damage(self, files: Iterable[PlainFile], query: Query) -> None:
+    def _broken(self, files: Iterable[PlainFile], query: Query) -> list[PlainFile]:
+        """Return the damaged files in which an answer could lie."""
         broken = [file for file in files if file.damage and _overlaps(file, query)]
         if broken and query.ids is not None:
             owners = self._owners()
             broken = [file for file in broken if owners.get(_stem(file.path)) in (None, *query.ids)]
-        if broken:
-            others = f" ({len(broken) - 1} other files are damaged, too)" if len(broken) > 1 else ""
-            raise DamageError(
-                f"{self._path(broken[0].path)}: {broken[0].damage}{others}; "
-                "mend it or move it out of the tree, or ask for other days or for single ids"
-            )
+        return broken
 
     def _owners(self) -> dict[str, str]:
         """Return the id that `index.json` gives to each file."""
@@ -202,7 +226,7 @@ def _may_answer(file: PlainFile, query: Query) -> bool:
         (query.since is None or file.moment >= query.since)
         and (query.until is None or file.moment <= query.until)
         and (query.kinds is None or file.kind in query.kinds)
-        and (query.ids is None or file.identity in query.ids)
+        and (query.ids is None or file.identity in query.id_set)
     )
 
 

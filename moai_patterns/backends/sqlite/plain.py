@@ -10,17 +10,19 @@ import errno
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import orjson
 
-from moai_patterns.backends.base import BackendBase, Batch, Problem
+from moai_patterns.backends.base import Batch, ForeignStore, Problem, unfit
 from moai_patterns.backends.sqlite.database import Database, connect
-from moai_patterns.backends.sqlite.faults import translate
+from moai_patterns.backends.sqlite.faults import damage, finding, translate
+from moai_patterns.backends.sqlite.reading import decoded
 from moai_patterns.errors import DamageError, ReadOnlyError
 from moai_patterns.instant import FIRST, LAST, SECOND, isoformat
 from moai_patterns.query import Query, Record
+from moai_patterns.validation.sound import encodable
 
 _SELECT = (
     "SELECT rowid, pattern_id, pattern_type, timestamp, data, context, version, created_at FROM patterns"
@@ -32,7 +34,7 @@ _ORDERS = {
 }
 
 
-class PlainDatabase(BackendBase):
+class PlainDatabase(ForeignStore):
     """A database in the plain layout, for reading.
 
     Parameters:
@@ -55,18 +57,41 @@ class PlainDatabase(BackendBase):
 
     def scan(self, query: Query) -> Iterator[Record]:
         """Yield the exact answer in the query's order, limit and cursor applied last."""
+        return query.select(map(self._record, self._asked(query)), ordered=True)
+
+    def sift(self, query: Query, refused: Callable[[Problem], None]) -> Iterator[Record]:
+        """Yield what of the answer is a valid record; `refused` is told of the rest, damage included."""
+
+        def readable() -> Iterator[Record]:
+            for row in self._asked(query):
+                try:
+                    yield _read(row)
+                except ValueError as fault:
+                    refused(self._problem(row[0], str(fault)))
+
+        for record in query.select(readable(), ordered=True):
+            if fault := unfit(record):
+                refused(self._problem(record["_meta"]["seq"], fault))
+            else:
+                yield record
+
+    def _asked(self, query: Query) -> Iterator[Any]:
+        """Yield the rows in which an answer could lie."""
         since = FIRST if query.since is None else max(FIRST, query.since)
         until = LAST if query.until is None else min(LAST, query.until)
-        sql = f"{_SELECT} WHERE timestamp BETWEEN ? AND ? OR typeof(timestamp) <> 'integer'"
-        # Whole seconds around the bounds; a timestamp that is no integer is damage, and must be met.
+        # Whole seconds around the bounds; a timestamp that is none is damage, and must be met.
+        sql = (
+            f"{_SELECT} WHERE timestamp BETWEEN ? AND ? OR typeof(timestamp) <> 'integer'"
+            f" OR timestamp NOT BETWEEN {FIRST // SECOND} AND {LAST // SECOND}"
+        )
         bounds = (since // SECOND, until // SECOND)
-        rows = self._rows(f"{sql} ORDER BY {_ORDERS[query.order]}", bounds)
-        return query.select(map(self._record, rows), ordered=True)
+        return self._rows(f"{sql} ORDER BY {_ORDERS[query.order]}", bounds)
 
     def _rows(self, sql: str, parameters: tuple[Any, ...] = ()) -> Iterator[Any]:
         connection = self._database.attempt(
             lambda: connect(self._path, "ro"), time.monotonic() + self._database.timeout
         )
+        connection.text_factory = decoded
         try:
             end = time.monotonic() + self._database.timeout
             yield from self._database.attempt(lambda: connection.execute(sql, parameters), end)
@@ -76,49 +101,28 @@ class PlainDatabase(BackendBase):
             connection.close()
 
     def _record(self, row: tuple[Any, ...]) -> Record:
-        seq, identity, kind, seconds, data, context, version, created = row
         try:
-            moment = seconds * SECOND
-            found: Record = {
-                "pattern_id": identity,
-                "pattern_type": kind,
-                "timestamp": isoformat(moment),
-                "data": orjson.loads(data),
-            }
-            circumstances = None if context is None else orjson.loads(context)
-            if circumstances is not None:
-                found["context"] = circumstances
-            if version is not None:
-                found["version"] = version
-            recorded = moment if created is None else created * SECOND
-        except (ValueError, TypeError) as error:
-            raise DamageError(
-                f"{self._path}: row {seq} of table patterns (id {identity!r}) cannot be read: {error}"
-            ) from error
-        found["_meta"] = {
-            "instant": moment,
-            "revision": 1,
-            "recorded_at": recorded,
-            "operation": "plain",
-            "seq": seq,
-        }
-        return found
+            return _read(row)
+        except ValueError as fault:
+            place = f"table patterns, row {row[0]} (id {row[1]!r})"
+            raise damage(self._path, f"{place} cannot be read: {fault}") from None
+
+    def _problem(self, number: int, sentence: str) -> Problem:
+        return Problem(f"{self._path}: patterns row {number}", sentence, 1)
 
     def check(self, *, read_data: bool = False) -> list[Problem]:
-        """Look for damage; `read_data` compares indexes with rows and reads every text."""
-        pragma = "integrity_check" if read_data else "quick_check"
+        """Look for damage, and for rows that are no valid records.
+
+        `read_data` makes no difference: every row is read in any case.
+        """
         problems: list[Problem] = []
         try:
-            problems += [
-                Problem(self._path, line) for (line,) in self._rows(f"PRAGMA {pragma}") if line != "ok"
-            ]
-            for row in self._rows(_SELECT) if read_data else ():
-                try:
-                    self._record(row)
-                except DamageError as damage:
-                    problems.append(Problem(f"{self._path}: patterns row {row[0]}", str(damage), 1))
-        except DamageError as damage:
-            problems.append(Problem(self._path, str(damage)))
+            lines = [line for (line,) in self._rows("PRAGMA integrity_check")]
+            problems += [Problem(self._path, line) for line in lines if line != "ok"]
+            for _ in self.sift(Query(limit=None, order="arrival"), problems.append):
+                pass
+        except DamageError as error:
+            problems.append(Problem(self._path, finding(error, self._path)))
         return problems
 
     def sizes(self) -> dict[str, int]:
@@ -131,3 +135,40 @@ class PlainDatabase(BackendBase):
 
     def close(self) -> None:
         """Release nothing: each answer has a connection of its own."""
+
+
+def _read(row: tuple[Any, ...]) -> Record:
+    """Return the record of a row. Raises `ValueError` with what cannot be read."""
+    seq, identity, kind, seconds, data, context, version, created = row
+    for name, value in (("pattern_id", identity), ("pattern_type", kind), ("version", version or "")):
+        if not isinstance(value, str) or not encodable(value):
+            raise ValueError(f"{name} is no text")
+    moment = _moment("timestamp", seconds)
+    try:
+        found: Record = {
+            "pattern_id": identity,
+            "pattern_type": kind,
+            "timestamp": isoformat(moment),
+            "data": orjson.loads(data),
+        }
+        circumstances = None if context is None else orjson.loads(context)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"it holds a text that is no JSON: {error}") from None
+    if circumstances is not None:
+        found["context"] = circumstances
+    if version is not None:
+        found["version"] = version
+    found["_meta"] = {
+        "instant": moment,
+        "revision": 1,
+        "recorded_at": moment if created is None else _moment("created_at", created),
+        "operation": "plain",
+        "seq": seq,
+    }
+    return found
+
+
+def _moment(name: str, seconds: object) -> int:
+    if type(seconds) is not int or not FIRST <= seconds * SECOND <= LAST:
+        raise ValueError(f"{name} {seconds!r} is no second of the years 1 to 9999")
+    return seconds * SECOND

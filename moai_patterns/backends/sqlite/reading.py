@@ -49,7 +49,8 @@ class _Reader:
             self.cursors.pop().close()
 
 
-def _lenient(text: bytes) -> str:
+def decoded(text: bytes) -> str:
+    """Decode UTF-8, with lone surrogates for what is none."""
     return text.decode(errors="surrogateescape")
 
 
@@ -60,7 +61,7 @@ def _undecoded(error: BaseException | None) -> bool:
 def _unreadable(reader: _Reader) -> str | None:
     """Return the first row with a text that is no UTF-8, in words."""
     with reader.lock:
-        reader.connection.text_factory = _lenient
+        reader.connection.text_factory = decoded
         try:
             for table in ("patterns", "history"):
                 for row in reader.connection.execute(f"SELECT seq, * FROM {table}"):
@@ -112,7 +113,7 @@ class Readers:
         """
         reader = self._lease()
         if lenient:
-            reader.connection.text_factory = _lenient
+            reader.connection.text_factory = decoded
 
         def ask(sql: str, parameters: Parameters = ()) -> Iterator[Any]:
             cursor = self._work(reader, lambda: reader.start(sql, parameters))
