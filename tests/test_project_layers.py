@@ -20,7 +20,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("backup",),
     ("saving", "backends.opening", "spool"),
     ("backends.filesystem", "backends.memory", "backends.sqlite"),
-    ("backends.base", "backends.fileops"),
+    ("backends.base", "backends.fileops", "backends.forking"),
     ("jsonlines", "results"),
     ("query",),
     ("conditions", "schema"),

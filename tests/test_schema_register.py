@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, TypedDict
@@ -14,6 +15,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 import pytest
 from annotated_types import Ge
 
+from forks import child, succeed
 from moai_patterns import (
     PatternSchema,
     PatternType,
@@ -24,6 +26,7 @@ from moai_patterns import (
     register,
 )
 from moai_patterns.schema import admit, errors
+from moai_patterns.validation import registry
 from schema_pools import NAN, Word, kinds_forgotten, nested, record
 
 
@@ -458,6 +461,24 @@ assert not {"jsonschema", "referencing", "typeguard"} & set(sys.modules)
 schema.errors({})
 assert "jsonschema" in sys.modules and "typeguard" not in sys.modules
 """
+
+
+def test_a_child_forked_amid_a_registration_can_register() -> None:
+    """A lock that another thread held at the fork is free in the child."""
+    stop = threading.Event()
+
+    def hold() -> None:
+        while not stop.is_set():
+            with registry._LOCK:
+                time.sleep(0.001)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        succeed([child(lambda: register("forked", {"type": "object"})) for _ in range(5)])
+    finally:
+        stop.set()
+        thread.join()
 
 
 def test_the_heavy_engines_load_when_they_are_needed() -> None:

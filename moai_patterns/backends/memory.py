@@ -6,6 +6,7 @@ import copy
 import threading
 from collections.abc import Iterator
 
+from moai_patterns.backends import forking
 from moai_patterns.backends.base import BackendBase, Batch, ConflictError
 from moai_patterns.errors import StoreError
 from moai_patterns.query import Query, Record
@@ -22,7 +23,9 @@ class MemoryBackend(BackendBase):
         self._revisions: dict[str, list[Record]] = {}
         self._seq = 0
         self._closed = False
-        self._lock = threading.Lock()
+        # Reentrant, for a signal may fork a process in the middle of a write.
+        self._lock = threading.RLock()
+        forking.tell(self)
 
     def write(self, batch: Batch) -> None:
         """Write a batch: all of it or nothing. Raises `ConflictError` for a stale revision."""
@@ -70,6 +73,14 @@ class MemoryBackend(BackendBase):
         with self._lock:
             self._revisions.clear()
             self._closed = True
+
+    def before_fork(self) -> None:
+        """Wait for writes under way: a child has no thread that would end them."""
+        self._lock.acquire()
+
+    def after_fork(self, in_child: bool) -> None:
+        """Go on; the child has a copy of its own."""
+        self._lock.release()
 
     def _must_be_open(self) -> None:
         if self._closed:

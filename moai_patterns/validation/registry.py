@@ -6,6 +6,7 @@ The built-in kinds come in through the same door as anybody's.
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -122,8 +123,11 @@ def _unnamed(schema: Schema) -> Schema:
 
 
 _KINDS: dict[tuple[str, str], Kind] = {}
-_LOCK = threading.Lock()
+_LOCK = threading.RLock()
 """Held while a kind is added; whoever reads sees the registry before or after it."""
+if hasattr(os, "register_at_fork"):
+    # A child has no thread that would release it.
+    os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
 
 
 def find(name: str, version: str = FIRST) -> Kind | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 from weakref import finalize
@@ -75,7 +75,8 @@ class SqliteBackend(BackendBase):
     def __init__(self, path: str, *, durability: str = "os", timeout: float = 30.0) -> None:
         self._writer = TableWriter(path, durability=durability, timeout=timeout)
         self._database = self._writer.database
-        self._path = self._database.path
+        self.path: str = self._database.path
+        self.durability = durability
         self._readers = Readers(self._database)
         # A connection that is merely dropped, by the end of the interpreter say, closes without the lock.
         self._end = finalize(self, _close, self._readers, self._writer)
@@ -101,7 +102,7 @@ class SqliteBackend(BackendBase):
         return self._answer(query, statement, rows)
 
     def _answer(self, query: Query, statement: asking.Statement, rows: Iterator[Any]) -> Iterator[Record]:
-        found = records(distinct(rows) if statement.repeats else rows, self._path)
+        found = records(distinct(rows) if statement.repeats else rows, self.path)
         if not statement.exact:
             return query.select(found, ordered=True)
         if statement.repeats and query.limit is not None:
@@ -114,11 +115,11 @@ class SqliteBackend(BackendBase):
             rows = self._readers.all(_GET, (pattern_id,))
         except UnicodeEncodeError:  # a lone surrogate, which no record can have
             return None
-        return record(rows[0], self._path) if rows else None
+        return record(rows[0], self.path) if rows else None
 
     def history(self, pattern_id: str) -> list[Record]:
         """Return all revisions of an id, oldest first, the head last; empty when unknown."""
-        return list(records(self._readers.all(_HISTORY, (pattern_id,)), self._path))
+        return list(records(self._readers.all(_HISTORY, (pattern_id,)), self.path))
 
     def count(self, query: Query) -> int:
         """Return how many records `scan` would yield."""
@@ -163,11 +164,16 @@ class SqliteBackend(BackendBase):
 
         return self._writer.transact(run)
 
+    def flush(self, pattern_ids: Sequence[str]) -> None:
+        """Wait until everything committed so far is on the medium."""
+        if pattern_ids:
+            self._database.flush()
+
     def days(self) -> dict[int, dict[str, int]]:
         """Return the number of heads per UTC day (days since 1970-01-01) and kind."""
         found: dict[int, dict[str, int]] = {}
         with self._readers.moment() as ask:
-            for kind, day, number in _days(ask, self._path):
+            for kind, day, number in _days(ask, self.path):
                 found.setdefault(day, {})[kind] = number
         return found
 
@@ -185,14 +191,14 @@ class SqliteBackend(BackendBase):
         The structure of the file, its schema and indexes are compared with the rows; `read_data` also
         reads every text.
         """
-        return checking.check(self._readers, self._path, read_data=read_data)
+        return checking.check(self._readers, self.path, read_data=read_data)
 
     def sizes(self) -> dict[str, int]:
         """Return the bytes of the database and its write-ahead log as `hot`."""
         try:
-            return {"hot": os.stat(self._path).st_size + log_size(self._path)}
+            return {"hot": os.stat(self.path).st_size + log_size(self.path)}
         except OSError as error:
-            raise from_system(error, self._path) from error
+            raise from_system(error, self.path) from error
 
     def facts(self) -> dict[str, Any]:
         """Return the library's version, the layout, how the log stands, and what is done about it."""
@@ -203,7 +209,7 @@ class SqliteBackend(BackendBase):
             "layout": layout.LAYOUT,
             "journal_mode": mode,
             "durability": self._database.durability,
-            "wal_bytes": log_size(self._path),
+            "wal_bytes": log_size(self.path),
             "free_pages": free,
             "wal_reset_bug": wal_reset_bug(sqlite3.sqlite_version_info),
             "checkpoints": "only by one process at a time, while nobody writes",

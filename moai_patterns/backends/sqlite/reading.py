@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from moai_patterns.backends.sqlite import forking
+from moai_patterns.backends import forking
 from moai_patterns.backends.sqlite.database import Database, connect, identity, leave_open, log_size
 from moai_patterns.backends.sqlite.faults import damage
 from moai_patterns.errors import DamageError, ReadOnlyError, StoreError

@@ -8,7 +8,8 @@ import time
 from _thread import allocate_lock
 from zlib import crc32
 
-from moai_patterns.backends.sqlite import database, faults, forking, layout
+from moai_patterns.backends import forking
+from moai_patterns.backends.sqlite import database, faults, layout
 from moai_patterns.errors import BusyError, ConflictError, StoreError
 
 TYPE_CHECKING = False

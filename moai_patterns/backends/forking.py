@@ -1,4 +1,4 @@
-"""Connections and forks: what is open when a process forks must not be open in SQLite's eyes afterwards.
+"""Who is told of forks: owners of connections, and of locks that a child would find held for ever.
 
 SQLite keeps the locks of a process in its own memory. A child inherits that memory but not the locks:
 a connection that it opens itself on the same file then believes itself locked, the parent's last close
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Owner(Protocol):
-        """Somebody with open connections."""
+        """Somebody with open connections or locks."""
 
         def before_fork(self) -> None:
             """Close what can be closed, and hold still."""
