@@ -290,7 +290,7 @@ def test_no_scrambled_bucket_of_the_log_hides_a_record(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "what", ["index.json", "index", "index/heads", "tmp", ".lock", ".pin", ".maintenance"]
+    "what", ["index.json", "index.copy.json", "index", "index/heads", "tmp", ".lock", ".pin", ".maintenance"]
 )
 def test_what_is_deleted_and_can_be_made_again(tmp_path: Path, what: str) -> None:
     """Answers, arrival numbers included, stay the same without any file that is not itself a record."""
@@ -307,9 +307,47 @@ def test_what_is_deleted_and_can_be_made_again(tmp_path: Path, what: str) -> Non
         store.write(Batch([stored("new", MIDNIGHT + DAY)]))
         store.write(Batch([stored(f"more-{n}", MIDNIGHT + DAY) for n in range(3)]))
         assert store.count(EVERYTHING) == 14
-        if what == "index.json":
-            with pytest.raises(DamageError, match=r"index\.json"):
-                store.compact([TODAY + 1])
+        assert store.compact([TODAY + 1]) > 0
+        assert store.check(read_data=True) == []
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "flipped"])
+def test_what_was_removed_stays_so_without_the_manifest(tmp_path: Path, damage: str) -> None:
+    """Expired days and dead journals whose files still lie there do not come back with a damaged manifest."""
+    path = tmp_path / "tree"
+    with opened(path) as store:
+        store.write(Batch([stored(f"old-{n}", MIDNIGHT + n) for n in range(5)]))
+        store.write(Batch([stored("new", MIDNIGHT + DAY)]))
+        store.compact([TODAY, TODAY + 1])
+        assert store.delete(Query(end_date=MIDNIGHT + DAY - 1, limit=None)) == 5
+        assert list((path / "2025" / "11" / "29").iterdir()) != []  # swept by the next compaction
+        place = path / "index.json"
+        if damage == "gone":
+            place.unlink()
+        elif damage == "cut":
+            os.truncate(place, 100)
+        else:
+            flip(place, 200)
+    with opened(path) as store:
+        assert [record["pattern_id"] for record in store.scan(EVERYTHING)] == ["new"]
+        assert store.get("old-1") is None
+        assert [problem.place for problem in store.check()] == [str(place)]
+        store.compact([])
+        assert store.check(read_data=True) == []
+        assert [record["pattern_id"] for record in store.scan(EVERYTHING)] == ["new"]
+
+
+def test_without_both_manifests_segments_speak_for_themselves(tmp_path: Path) -> None:
+    """All that lies there is answered, `check` says so, and a compaction refuses with what can be done."""
+    path = tmp_path / "tree"
+    before = fill(path)
+    for name in ("index.json", "index.copy.json"):
+        (path / name).unlink()
+    with opened(path) as store:
+        assert content(store) == before
+        assert [problem.place for problem in store.check()] == [str(path / "index.json")]
+        with pytest.raises(DamageError, match=r"index\.json.*backup.*copy the store"):
+            store.compact([TODAY + 1])
 
 
 def test_a_damaged_manifest_over_no_segments_is_replaced(tmp_path: Path) -> None:

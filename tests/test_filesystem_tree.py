@@ -16,10 +16,12 @@ from pathlib import Path
 import pytest
 
 from moai_patterns.backends.base import Batch, Removal
-from moai_patterns.backends.filesystem import reading
-from moai_patterns.backends.filesystem.backend import FilesystemBackend
+from moai_patterns.backends.filesystem import manifest, plain_files, reading
+from moai_patterns.backends.filesystem.backend import FilesystemBackend, open_tree
 from moai_patterns.backends.filesystem.names import hot_path, parse_hot
 from moai_patterns.backends.filesystem.segment import Segment
+from moai_patterns.backends.filesystem.segment_writer import SegmentFacts
+from moai_patterns.backends.filesystem.write import TreeWriter
 from moai_patterns.instant import DAY, SECOND
 from moai_patterns.query import Query
 from moai_patterns.testing.pools import MIDNIGHT, stored
@@ -215,6 +217,34 @@ stream("newest")
 stream("arrival")
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
+
+
+def test_opening_a_store_of_many_days_parses_no_manifest(
+    store: FilesystemBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither opening nor saving a new id looks at the days, and a load looks at the one that has the id."""
+    store.write(Batch([stored(f"r{n:04}", MIDNIGHT + n * DAY) for n in range(200)]))
+    store.compact(range(TODAY, TODAY + 200))
+    parsed: list[object] = []
+    parse, look = manifest._parse, SegmentFacts.from_json
+
+    def parsing(raw: bytes) -> manifest.Manifest:
+        parsed.append(raw)
+        return parse(raw)
+
+    def looking(value: dict[str, object]) -> SegmentFacts:
+        parsed.append(value)
+        return look(value)
+
+    monkeypatch.setattr(manifest, "_parse", parsing)
+    monkeypatch.setattr(plain_files, "index", parsing)
+    monkeypatch.setattr(SegmentFacts, "from_json", looking)
+    with closing(TreeWriter(store.path)) as light:
+        light.write([stored("new", MIDNIGHT)], fresh=True)
+    with closing(open_tree(store.path)) as opened:
+        assert parsed == []
+        assert opened.get("r0100") is not None
+        assert len(parsed) == 2
 
 
 def test_arrival_order_of_everything_reads_a_store_twice(

@@ -22,7 +22,7 @@ from moai_patterns.backends.filesystem.maintaining import Maintenance
 from moai_patterns.backends.filesystem.plain import PlainTree, is_plain
 from moai_patterns.backends.filesystem.reading import Snapshot
 from moai_patterns.backends.filesystem.session import JournalWriter
-from moai_patterns.backends.filesystem.tree import LAYOUT
+from moai_patterns.backends.filesystem.tree import LAYOUT, MANIFEST
 from moai_patterns.backends.filesystem.write import TreeWriter
 from moai_patterns.errors import BusyError, DamageError, PatternError, ReadOnlyError, StoreError
 from moai_patterns.query import Query, Record
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def open_tree(path: str, *, durability: str = "os", timeout: float = 30.0) -> BackendBase:
     """Return the backend for the tree at `path`: ours, or the document's plain layout, read-only."""
     with translated(path):
-        if is_plain(path):
+        if not _begins_as_ours(path) and is_plain(path):
             return PlainTree(path)
     return FilesystemBackend(path, durability=durability, timeout=timeout)
 
@@ -360,6 +360,19 @@ def _writer(path: str, durability: str, timeout: float) -> TreeWriter:
 
 def _readable(record: Record) -> bytes:
     return orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _begins_as_ours(path: str) -> bool:
+    """Tell by the first bytes of the manifest; to read all of it takes longer than to open the store."""
+    opening = b'{"layout":%d,' % LAYOUT
+    try:
+        descriptor = fileops.open_read(os.path.join(path, MANIFEST))
+    except OSError:
+        return False
+    try:
+        return os.read(descriptor, len(opening)) == opening
+    finally:
+        os.close(descriptor)
 
 
 def _is_text(text: str) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
+from operator import itemgetter
 
 from moai_patterns.backends.filesystem import manifest
-from moai_patterns.backends.filesystem.manifest import PARTS, Manifest, Seen
-from moai_patterns.backends.filesystem.names import digest
+from moai_patterns.backends.filesystem.manifest import PARTS, Days, Manifest, Seen
 from moai_patterns.backends.filesystem.segment import Segment
 from moai_patterns.backends.filesystem.segment_writer import SegmentFacts
 from moai_patterns.backends.filesystem.tree import Tree
@@ -49,16 +49,6 @@ class Cold:
                     return True
         return self.manifest.lost
 
-    def days_around(self, identity: str) -> set[int]:
-        """Return the days whose segments may hold an id, by their side indexes."""
-        hashed = digest(identity)
-        return {
-            day
-            for part in PARTS
-            for day, facts in self._ranges(part).around(identity)
-            if self._open(part, day, facts).may_hold(hashed)
-        }
-
     def find(self, identity: str, part: str) -> list[Record]:
         """Return every revision of an id among the heads, or in the history."""
         found: list[Record] = []
@@ -86,7 +76,8 @@ class Cold:
         segment = self._segments.get((part, day))
         if segment is None:
             while len(self._segments) >= _MOST_OPEN:  # the one that was opened first; readers keep theirs
-                oldest = self._segments.pop(next(iter(self._segments)), None)
+                # A copy in one step: other threads open and close some meanwhile.
+                oldest = self._segments.pop(next(iter(tuple(self._segments))), None)
                 if oldest is not None:
                     oldest.close()
             segment = Segment(self._tree.path(manifest.stem(day, part, facts.name)), facts)
@@ -105,17 +96,18 @@ class Cold:
 class _Ranges:
     """Segments by the ids they span: ids made in order of time touch one or two, whatever there are."""
 
-    def __init__(self, segments: dict[int, SegmentFacts]) -> None:
-        self._sorted = sorted(segments.items(), key=lambda entry: entry[1].first_id)
-        self._firsts = [facts.first_id for _, facts in self._sorted]
-        self._last_so_far = list(accumulate((facts.last_id for _, facts in self._sorted), max))
+    def __init__(self, segments: Days) -> None:
+        self._segments = segments
+        self._sorted = segments.id_ranges()
+        self._last_so_far = list(accumulate((last for _, last, _ in self._sorted), max))
 
     def around(self, identity: str) -> Iterator[tuple[int, SegmentFacts]]:
         """Yield the segments whose smallest and largest id have this one between them."""
-        at = bisect_right(self._firsts, identity) - 1
+        at = bisect_right(self._sorted, identity, key=itemgetter(0)) - 1
         while at >= 0 and self._last_so_far[at] >= identity:
-            if self._sorted[at][1].last_id >= identity:
-                yield self._sorted[at]
+            _, last, day = self._sorted[at]
+            if last >= identity:
+                yield day, self._segments[day]
             at -= 1
 
 

@@ -117,10 +117,13 @@ class Folding:
 def build(tree: Tree, folding: Folding) -> tuple[Manifest, int]:
     """Write the segments of a new generation; return the manifest to be and how many heads came in."""
     known = folding.snapshot.cold.manifest
-    if known.damage and any(manifest.segment_files(tree)):
-        raise DamageError(f"{known.damage}; nothing is compacted until that is repaired")
+    if known.guessed and any(manifest.segment_files(tree)):
+        raise DamageError(
+            f"{known.damage}; what was removed may be among them, so nothing is compacted: bring the "
+            "manifest back from a backup, or copy the store into a new one"
+        )
     generation = known.generation + 1
-    parts = {"heads": dict(known.heads), "history": dict(known.history)}
+    changes: dict[str, dict[int, SegmentFacts | None]] = {part: {} for part in PARTS}
     moved = 0
     for day in sorted(folding.rewritten):
         taken = [0]
@@ -128,22 +131,15 @@ def build(tree: Tree, folding: Folding) -> tuple[Manifest, int]:
             if part == "history" and not folding.changed and day not in known.history:
                 continue  # no need to read the day a second time
             records = _sorted(folding, day, part, taken)
-            facts = _write(tree, day, part, generation, records)
-            if facts is None:
-                parts[part].pop(day, None)
-            else:
-                parts[part][day] = facts
+            changes[part][day] = _write(tree, day, part, generation, records)
         moved += taken[0]
-    return replace(known, generation=generation, heads=parts["heads"], history=parts["history"]), moved
+    heads, history = (known.part(part).changed(changes[part]) for part in PARTS)
+    return replace(known, generation=generation, heads=heads, history=history), moved
 
 
 def commit(tree: Tree, content: Manifest, log: HotLog) -> None:
     """Put a manifest in place of the one before, for good; to be called under the lock of the tree."""
-    fresh = tree.temporary_path()
-    fileops.make_dirs(tree.temporary)
-    fileops.create(fresh, replace(content, seq=max(log.seq, content.seq)).encoded(), sync=True)
-    fileops.rename(fresh, tree.manifest)
-    fileops.sync_dir(tree.root)
+    manifest.write(tree, replace(content, seq=max(log.seq, content.seq)))
 
 
 def _write(

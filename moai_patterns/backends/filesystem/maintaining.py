@@ -33,6 +33,7 @@ class Maintenance:
 
     def compact(self, days: Sequence[int]) -> int:
         """Bring closed UTC days into segments and sweep; return how many heads were moved."""
+        self._mend()
         folding = Folding(self._snapshot(), days)
         moved = 0
         if folding.rewritten:
@@ -44,6 +45,7 @@ class Maintenance:
 
     def drop_days(self, query: Query) -> int:
         """Take segments out of the manifest that hold nothing but answers; return how many those are."""
+        self._mend()
         if not self._droppable(query):
             return 0
         # It may still speak of what these days were made of, and then that would seem to be lost.
@@ -52,10 +54,19 @@ class Maintenance:
             content, gone = self._snapshot().cold.manifest, self._droppable(query)
             if not gone:
                 return 0
-            heads = {day: facts for day, facts in content.heads.items() if day not in gone}
+            heads = content.heads.changed(dict.fromkeys(gone))
             after = replace(content, generation=content.generation + 1, heads=heads)
             compaction.commit(self._tree, after, log)
         return sum(content.heads[day].count for day in gone)
+
+    def _mend(self) -> None:
+        """Make two sound manifests that say the same, so that what goes stays gone by either."""
+        content = manifest.load(self._tree)
+        if not content.damage:
+            manifest.renew_copy(self._tree)
+        elif not content.guessed:
+            with self._writer.locked() as log:
+                compaction.commit(self._tree, content, log)
 
     def _droppable(self, query: Query) -> list[int]:
         snapshot = self._snapshot()

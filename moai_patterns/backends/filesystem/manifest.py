@@ -3,16 +3,17 @@
 One line: `{"layout":1,"generation":n,"seq":n,"days":{"2025-11-28":{"heads":{...},"history":{...}}},
 "dead":[...],"checksum":"..."}`, where each entry holds the facts of a segment, `dead` names journals
 that count no more, and the checksum is the BLAKE2b-128 of the compact JSON of all other members. A
-manifest that cannot be read is replaced, in memory, by what the segments themselves say, and `check`
-reports it.
+manifest that cannot be read is replaced by its copy, `index.copy.json`, which knows what was removed;
+where that cannot be read either, in memory, by what the segments say. `check` reports both.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
 from hashlib import blake2b
 from typing import Any
 
@@ -24,11 +25,49 @@ from moai_patterns.backends.filesystem.recovering import recover_facts
 from moai_patterns.backends.filesystem.segment_writer import DATA, SegmentFacts
 from moai_patterns.backends.filesystem.tree import LAYOUT, Tree
 from moai_patterns.errors import DamageError
-from moai_patterns.instant import DAY, isoformat
+from moai_patterns.instant import DAY
 
 PARTS = ("heads", "history")
+_FIRST_DAY = date(1970, 1, 1).toordinal()
+_MISSING = "it is missing"
 Seen = tuple[int, int, int]
 _SEGMENT = re.compile(r"([0-9]{8})\.([0-9]+)" + re.escape(DATA))
+
+
+class Days(Mapping[int, SegmentFacts]):
+    """The facts of segments by UTC day, as they came from JSON: each is looked at when it is asked for.
+
+    A store of years has thousands, and a load needs one or two.
+    """
+
+    def __init__(self, raw: Mapping[int, Any] | None = None) -> None:
+        self._raw: dict[int, Any] = dict(raw or {})
+        self._facts: dict[int, SegmentFacts] = {}
+
+    def __getitem__(self, day: int) -> SegmentFacts:
+        facts = self._facts.get(day)
+        if facts is None:
+            facts = self._facts[day] = SegmentFacts.from_json(self._raw[day])
+        return facts
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._raw)
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    def changed(self, changes: Mapping[int, SegmentFacts | None]) -> Days:
+        """Return the days with other segments, or none any more, in their order."""
+        raw = {**self._raw, **{day: facts and facts.to_json() for day, facts in changes.items()}}
+        return Days({day: raw[day] for day in sorted(raw) if raw[day] is not None})
+
+    def id_ranges(self) -> list[tuple[str, str, int]]:
+        """Return smallest id, largest id and day of each segment, sorted."""
+        return sorted((raw["first_id"], raw["last_id"], day) for day, raw in self._raw.items())
+
+    def raw(self) -> Mapping[int, Any]:
+        """Return the JSON objects."""
+        return self._raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +76,14 @@ class Manifest:
 
     generation: int = 0
     seq: int = 0
-    heads: dict[int, SegmentFacts] = field(default_factory=dict)
-    history: dict[int, SegmentFacts] = field(default_factory=dict)
+    heads: Days = field(default_factory=Days)
+    history: Days = field(default_factory=Days)
     dead: tuple[str, ...] = ()  # journals that count no more, whether their files are removed yet or not
     damage: str = ""
+    guessed: bool = False  # whether it was made up of the segment files that lie there
     lost: bool = False  # whether segments are missing from it that nobody can tell about
 
-    def part(self, name: str) -> dict[int, SegmentFacts]:
+    def part(self, name: str) -> Days:
         """Return the segments of `heads` or `history` by day."""
         return self.heads if name == "heads" else self.history
 
@@ -51,12 +91,13 @@ class Manifest:
         """Return the bytes of the file."""
         days: dict[str, dict[str, Any]] = {}
         for name in PARTS:
-            for day, facts in sorted(self.part(name).items()):
-                days.setdefault(isoformat(day * DAY)[:10], {})[name] = facts.to_json()
+            for day, facts in self.part(name).raw().items():
+                days.setdefault(day_path(day * DAY).replace("/", "-"), {})[name] = facts
         body = {"layout": LAYOUT, "generation": self.generation, "seq": self.seq, "days": days}
         if self.dead:
             body["dead"] = self.dead
-        return orjson.dumps({**body, "checksum": _checksum(body)}) + b"\n"
+        content = orjson.dumps(body)
+        return b'%b,"checksum":"%b"}\n' % (content[:-1], _checksum(content).encode())
 
 
 def stem(day: int, part: str, name: str) -> str:
@@ -74,42 +115,83 @@ def seen(tree: Tree) -> Seen:
     return (facts.st_ino, facts.st_mtime_ns, facts.st_size)
 
 
-def load(tree: Tree) -> Manifest:
-    """Return the manifest of a tree, or what its segments say when it is missing or damaged."""
+def copy_path(tree: Tree) -> str:
+    """Return the path of the second manifest, which is written after the first and read in its place."""
+    return tree.path("index.copy.json")
+
+
+def write(tree: Tree, content: Manifest) -> None:
+    """Put a manifest in place of the one before, for good, and then its copy."""
+    data = content.encoded()
+    fileops.make_dirs(tree.temporary)
+    for path in (tree.manifest, copy_path(tree)):
+        _put(tree, path, data)
+
+
+def renew_copy(tree: Tree) -> None:
+    """Write the copy anew unless it is what the manifest is: a kill may have come between the two."""
+    data = fileops.read(tree.manifest)
     try:
-        raw = fileops.read(tree.manifest)
+        if fileops.read(copy_path(tree)) == data:
+            return
     except FileNotFoundError:
-        return _recover(tree, "it is missing") if any(segment_files(tree)) else Manifest()
+        pass
+    _put(tree, copy_path(tree), data)
+
+
+def _put(tree: Tree, path: str, data: bytes) -> None:
+    fresh = tree.temporary_path()
+    fileops.create(fresh, data, sync=True)
+    fileops.rename(fresh, path)
+    fileops.sync_dir(tree.root)
+
+
+def load(tree: Tree) -> Manifest:
+    """Return the manifest of a tree, or its copy when it is missing or damaged, or what segments say."""
+    found = _read(tree.manifest)
+    if not isinstance(found, str):
+        return found
+    copy = _read(copy_path(tree))
+    if not isinstance(copy, str):
+        remedy = f"taken from {copy_path(tree)} instead, and the next compaction writes it anew"
+        return replace(copy, damage=f"{tree.manifest}: {found}; {remedy}")
+    if found == _MISSING and not any(segment_files(tree)):
+        return Manifest()
+    return _recover(tree, found)
+
+
+def _read(path: str) -> Manifest | str:
+    """Return a manifest, or what is wrong with it."""
     try:
-        return _read(raw)
+        return _parse(fileops.read(path))
+    except FileNotFoundError:
+        return _MISSING
     except (DamageError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return _recover(tree, str(error))
+        return str(error)
 
 
-def _read(raw: bytes) -> Manifest:
+def _parse(raw: bytes) -> Manifest:
+    content, mark, checksum = raw.rpartition(b',"checksum":"')
     body = orjson.loads(raw)
-    checksum = body.pop("checksum", None)
-    if checksum is None and body["days"]:
+    if not mark and body["days"]:
         raise DamageError("its checksum is missing")
-    if checksum is not None and checksum != _checksum(body):
+    if mark and checksum != b'%b"}\n' % _checksum(content + b"}").encode():
         raise DamageError("its checksum does not fit its content")
-    found: dict[str, dict[int, SegmentFacts]] = {name: {} for name in PARTS}
+    found: dict[str, dict[int, Any]] = {name: {} for name in PARTS}
     for text, parts in body["days"].items():
         for name, facts in parts.items():
-            found[name][day_number(text)] = SegmentFacts.from_json(facts)
+            found[name][day_number(text)] = facts
     dead = tuple(body.get("dead", ()))
-    return Manifest(body["generation"], body["seq"], found["heads"], found["history"], dead)
+    return Manifest(body["generation"], body["seq"], Days(found["heads"]), Days(found["history"]), dead)
 
 
-def _checksum(body: dict[str, Any]) -> str:
-    return blake2b(orjson.dumps(body), digest_size=16).hexdigest()
+def _checksum(content: bytes) -> str:
+    return blake2b(content, digest_size=16).hexdigest()
 
 
 def day_number(text: str) -> int:
     """Return the UTC day of `YYYY-MM-DD`, counted from 1970-01-01."""
-    from moai_patterns.instant import instant
-
-    return instant(text + "T00:00Z") // DAY
+    return date.fromisoformat(text).toordinal() - _FIRST_DAY
 
 
 def _recover(tree: Tree, reason: str) -> Manifest:
@@ -119,7 +201,7 @@ def _recover(tree: Tree, reason: str) -> Manifest:
         known = newest.get((part, day))
         if known is None or known[0] < generation:
             newest[part, day] = (generation, path)
-    found: dict[str, dict[int, SegmentFacts]] = {name: {} for name in PARTS}
+    found: dict[str, dict[int, SegmentFacts | None]] = {name: {} for name in PARTS}
     lost = []
     for (part, day), (_, path) in newest.items():
         try:
@@ -127,9 +209,10 @@ def _recover(tree: Tree, reason: str) -> Manifest:
         except DamageError as error:
             lost.append(str(error))
     generation = max((generation for generation, _ in newest.values()), default=0)
-    seq = max((facts.seq_last for part in found.values() for facts in part.values()), default=0)
+    heads, history = (Days().changed(found[part]) for part in PARTS)
+    seq = max((facts.seq_last for part in (heads, history) for facts in part.values()), default=0)
     sentence = "; ".join((f"{tree.manifest}: {reason}; taken from the segments instead", *lost))
-    return Manifest(generation, seq, found["heads"], found["history"], (), sentence, bool(lost))
+    return Manifest(generation, seq, heads, history, (), sentence, guessed=True, lost=bool(lost))
 
 
 def segment_files(tree: Tree) -> Iterator[tuple[str, int, int, str]]:

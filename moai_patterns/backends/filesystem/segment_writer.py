@@ -10,7 +10,7 @@ import operator
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -53,7 +53,7 @@ class SegmentFacts:
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as a JSON object."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _TYPES}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> SegmentFacts:
@@ -63,10 +63,14 @@ class SegmentFacts:
         return cls(**value)
 
 
+_TYPES = {
+    field.name: {"str": str, "int": int, "dict[str, int]": dict}[str(field.type)]
+    for field in fields(SegmentFacts)
+}
+
+
 def _are_facts(value: dict[str, Any]) -> bool:
-    types = {"str": str, "int": int, "dict[str, int]": dict}
-    wanted = {field.name: types[str(field.type)] for field in fields(SegmentFacts)}
-    if {name: type(found) for name, found in value.items()} != wanted:
+    if {name: type(found) for name, found in value.items()} != _TYPES:
         return False
     return all(type(kind) is str and type(number) is int for kind, number in value["kinds"].items())
 

@@ -167,9 +167,10 @@ class IndexBuilder:
     def chunks(self, data_sha256: bytes, data_bytes: int) -> Iterator[bytes]:
         """Yield the bytes of the index in pieces, once."""
         for part in range(_PARTS):
-            self._sort(part)
+            if len(self._hashes[part]) > 1:
+                self._sort(part)
         wide, narrow = self._columns[:4], self._columns[4:]
-        columns = [*wide, *self._hashes, *narrow, *self._positions]
+        columns = [*wide, *filter(None, self._hashes), *narrow, *filter(None, self._positions)]
         names = orjson.dumps([kind for kind, bit in self._bits.items() if bit < OTHERS])
         header = _HEADER.pack(
             _MAGIC, 0, len(names), data_sha256, data_bytes, self.count, len(self._columns[0]), self.gaps
