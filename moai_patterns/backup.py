@@ -8,9 +8,9 @@ from typing import NoReturn
 
 from moai_patterns.backends.base import BackendBase, Batch, ForeignStore, Problem
 from moai_patterns.conditions import same
-from moai_patterns.errors import DamageError
+from moai_patterns.errors import DamageError, QueryError
 from moai_patterns.query import Query, Record
-from moai_patterns.saving import content
+from moai_patterns.saving import content, retried
 
 BATCH = 500
 
@@ -21,38 +21,47 @@ def copy(
     query: Query | None = None,
     on_batch: Callable[[int], None] = lambda records: None,
     on_refused: Callable[[Problem], None] | None = None,
+    *,
+    timeout: float = 0.0,
 ) -> int:
     """Copy the records that answer `query` (default: all) and return how many heads the target took up.
 
     Superseded revisions and our own facts about each come with them. It can be interrupted and
-    repeated: what is there already is left alone. An id that the target knows with other content
-    gets the source's head as its next revision. `on_batch` is called with the number of heads read
-    after each batch of 500.
+    repeated: what is there already is left alone. Of an id that the target knows, it gets the revisions
+    that it lacks as further ones, the source's head last. `on_batch` is called with the number of heads
+    read after each batch of 500. Faults that pass by themselves are tried again for `timeout` seconds.
 
     A source in the plain layout, which others write, may hold damage and what is no valid record:
     neither is copied. `on_refused` is called with each; without it the first raises `DamageError`.
+    Raises `QueryError` for a query that asks for superseded revisions: they come with their heads.
     """
     wanted = query or Query(limit=None, order="oldest")
+    if wanted.revisions != "heads":
+        raise QueryError("a record is copied with all its revisions; ask for heads")
     copied = 0
     if isinstance(source, ForeignStore):
         answer = source.sift(wanted, on_refused or _refuse)
     else:
         answer = source.scan(wanted)
     for heads in _batches(answer):
-        known = _heads(target, [head["pattern_id"] for head in heads])
-        add: list[Record] = []
-        for head in heads:
-            there = known.get(head["pattern_id"])
-            if there is None:
-                add.extend(_whole(source, head))
-            elif not same(content(there), content(head)):
-                add.append(_renumbered(head, there["_meta"]["revision"] + 1))
-            else:
-                continue
-            copied += 1
-        if add:
-            target.write(Batch(add))
+        copied += retried(lambda heads=heads: _bring(source, target, heads), timeout)  # type: ignore[misc]
         on_batch(len(heads))
+    return copied
+
+
+def _bring(source: BackendBase, target: BackendBase, heads: list[Record]) -> int:
+    """Write what the target lacks of these records and return how many of them it had not."""
+    there = _known(target, heads)
+    add: list[Record] = []
+    copied = 0
+    for identity, revisions in _whole(source, heads).items():
+        known = there.get(identity, [])
+        lacking = _lacking(revisions, known)
+        first = known[-1]["_meta"]["revision"] + 1 if known else 1
+        add.extend(_renumbered(record, number) for number, record in enumerate(lacking, start=first))
+        copied += bool(lacking)
+    if add:
+        target.write(Batch(add))
     return copied
 
 
@@ -65,35 +74,71 @@ def _refuse(problem: Problem) -> NoReturn:
 def verify_copy(source: BackendBase, target: BackendBase, query: Query) -> int:
     """Compare each record that answers `query` with the copy in `target`; return how many there are.
 
-    Raises `DamageError` naming the first record that is missing there or has other content.
+    All revisions are compared. Raises `DamageError` naming the first record of which one is missing
+    there, or whose head has other content.
     """
     compared = 0
     for heads in _batches(source.scan(query)):
-        known = _heads(target, [head["pattern_id"] for head in heads])
-        for head in heads:
-            there = known.get(head["pattern_id"])
-            if there is None or not same(content(there), content(head)):
-                state = "is missing" if there is None else "has other content"
-                raise DamageError(f"the copy of {head['pattern_id']!r} {state} in the target store")
+        there = _known(target, heads)
+        for identity, revisions in _whole(source, heads).items():
+            known = there.get(identity, [])
+            if lacking := _lacking(revisions, known):
+                raise DamageError(f"the copy of {identity!r} {_state(lacking, known)} in the target store")
             compared += 1
     return compared
 
 
-def _whole(source: BackendBase, head: Record) -> list[Record]:
-    """All revisions of a record up to this head, oldest first."""
-    last = head["_meta"]["revision"]
-    older = source.history(head["pattern_id"]) if last > 1 else []
-    whole = [*(old for old in older if old["_meta"]["revision"] < last), head]
-    return [_renumbered(record, number) for number, record in enumerate(whole, start=1)]
+def _state(lacking: list[Record], known: list[Record]) -> str:
+    if not known:
+        return "is missing"
+    if len(lacking) == 1:
+        return "has other content"
+    return f"lacks {len(lacking)} revisions"
+
+
+def _lacking(revisions: list[Record], known: list[Record]) -> list[Record]:
+    """Return the last of these revisions that `known` does not have in this order, its head at the end."""
+    position = 0
+    for number, revision in enumerate(revisions):
+        while position < len(known) and not same(content(known[position]), content(revision)):
+            position += 1
+        if position == len(known):
+            return revisions[number:]
+        position += 1
+    return [] if same(content(known[-1]), content(revisions[-1])) else revisions[-1:]
+
+
+def _whole(source: BackendBase, heads: list[Record]) -> dict[str, list[Record]]:
+    """Return all revisions up to each of these heads, oldest first."""
+    older = _revisions(source, [head["pattern_id"] for head in heads if head["_meta"]["revision"] > 1])
+    whole = {}
+    for head in heads:
+        before = older.get(head["pattern_id"], [])
+        last = head["_meta"]["revision"]
+        whole[head["pattern_id"]] = [*(old for old in before if old["_meta"]["revision"] < last), head]
+    return whole
+
+
+def _known(target: BackendBase, heads: list[Record]) -> dict[str, list[Record]]:
+    """Return all revisions that the target has of these ids, oldest first."""
+    found = target.scan(Query(ids=[head["pattern_id"] for head in heads], limit=None))
+    known = {head["pattern_id"]: [head] for head in found}
+    revised = [identity for identity, (head,) in known.items() if head["_meta"]["revision"] > 1]
+    return {**known, **_revisions(target, revised)}
+
+
+def _revisions(backend: BackendBase, ids: list[str]) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = {}
+    for record in backend.scan(Query(ids=ids, limit=None, revisions="all")) if ids else ():
+        found.setdefault(record["pattern_id"], []).append(record)
+    for revisions in found.values():
+        revisions.sort(key=lambda record: int(record["_meta"]["revision"]))
+    return found
 
 
 def _renumbered(record: Record, revision: int) -> Record:
     meta = {key: value for key, value in record["_meta"].items() if key != "seq"}
     return {**record, "_meta": {**meta, "revision": revision}}
-
-
-def _heads(target: BackendBase, ids: list[str]) -> dict[str, Record]:
-    return {head["pattern_id"]: head for head in target.scan(Query(ids=ids, limit=None))}
 
 
 def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:

@@ -5,11 +5,13 @@ Works on any backend. Nothing is expired unless a policy says so, and nothing be
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from moai_patterns.backends.base import BackendBase
-from moai_patterns.backup import copy, verify_copy
+from moai_patterns.backends.base import BackendBase, Batch, Removal
+from moai_patterns.backup import BATCH, copy, verify_copy
 from moai_patterns.errors import RetentionError
 from moai_patterns.instant import DAY, isoformat
 from moai_patterns.query import Query
@@ -74,23 +76,31 @@ def cutoff(now: int, days: int) -> int:
     return (now // DAY - days) * DAY
 
 
-def plan(backend: BackendBase, policy: Policy, now: int) -> Plan:
-    """Return what the policy asks for at `now` (UTC microseconds), without doing it.
+def now() -> int:
+    """Return the time by the clock of this machine, in UTC microseconds."""
+    return time.time_ns() // 1000
+
+
+def plan(
+    backend: BackendBase, policy: Policy, moment: int | None = None, *, clock: Callable[[], int] = now
+) -> Plan:
+    """Return what the policy asks for at `moment` (UTC microseconds, default the clock), without doing it.
 
     Raises `RetentionError` when something would expire although the clock stands before the newest
-    record: then the clock is wrong, and ages mean nothing.
+    record: then the clock or the record is wrong, and ages mean nothing.
     """
-    limit = None if policy.retain_days is None else cutoff(now, policy.retain_days)
+    stands = clock() if moment is None else moment
+    limit = None if policy.retain_days is None else cutoff(stands, policy.retain_days)
     expired: dict[int, dict[str, int]] = {}
     if limit is not None:
-        expired = {day: kinds for day, kinds in sorted(backend.days().items()) if day * DAY < limit}
+        expired = _before(backend, limit)
         if expired:
-            _refuse_clock_behind(backend, now)
+            _refuse_clock_behind(backend, clock)
     days: list[int] = []
     if policy.compress_after_days is not None:
-        closed = cutoff(now, policy.compress_after_days)
+        closed = cutoff(stands, policy.compress_after_days)
         days = sorted(day for day in backend.uncompacted_days() if day * DAY < closed)
-    return Plan(now, tuple(day for day in days if day not in expired), limit, expired)
+    return Plan(stands, tuple(day for day in days if day not in expired), limit, expired)
 
 
 def apply(
@@ -99,49 +109,101 @@ def apply(
     *,
     archive: BackendBase | None = None,
     on_day: Callable[[int], None] = lambda day: None,
+    clock: Callable[[], int] = now,
+    stopped: Callable[[], bool] | None = None,
 ) -> Outcome:
     """Do what the plan says: expire first, then compact day by day.
 
-    What expires is copied to `archive`, if one is given, and compared there before it is removed.
-    `on_day` is called with each compacted day. Interrupted work can be planned and applied again.
-    Raises `RetentionError` when more would go than the plan listed, or nothing is listed any more.
+    What expires is copied to `archive`, if one is given, compared there with all its revisions and
+    brought to the medium before it is removed. `on_day` is called with each compacted day; `stopped`,
+    if given, is asked before each. Interrupted work can be planned and applied again.
+    Raises `RetentionError` when the archive is the store itself, when more would go than the plan
+    listed, or nothing is listed any more.
     """
+    if archive is not None and archive.is_same_store(backend):
+        raise RetentionError(
+            "the archive is the store itself, so nothing would be left of what expires; name another store"
+        )
     expired = 0
     if todo.cutoff is not None and todo.expired:
-        expired = _expire(backend, todo, todo.cutoff, archive)
+        expired = _expire(backend, todo, archive, clock)
     compacted = 0
     # Each call looks at the whole tree once, so one for each of many days would cost their square; a
     # stretch bounds what an interruption repeats.
-    for start in range(0, len(todo.compact), _STRETCH):
-        days = todo.compact[start : start + _STRETCH]
+    step = _STRETCH if stopped is None else 1
+    for start in range(0, len(todo.compact), step):
+        if stopped is not None and stopped():
+            break
+        days = todo.compact[start : start + step]
         compacted += backend.compact(days)
         for day in days:
             on_day(day)
     return Outcome(compacted, expired)
 
 
-def _expire(backend: BackendBase, todo: Plan, limit: int, archive: BackendBase | None) -> int:
-    found = {day: sum(kinds.values()) for day, kinds in backend.days().items() if day * DAY < limit}
-    planned = {day: sum(kinds.values()) for day, kinds in todo.expired.items()}
-    if not found or any(count > planned.get(day, 0) for day, count in found.items()):
-        raise RetentionError(
-            f"the plan of {isoformat(todo.now)} expires {sum(planned.values())} records before "
-            f"{isoformat(limit)}, but {sum(found.values())} are listed there now; plan again"
-        )
-    _refuse_clock_behind(backend, todo.now)
-    doomed = Query(end_date=limit - 1, limit=None)
-    if archive is not None:
-        copy(backend, archive, doomed)
-        verify_copy(backend, archive, doomed)
-    removed = backend.delete(doomed)
+def _before(backend: BackendBase, limit: int) -> dict[int, dict[str, int]]:
+    return {day: kinds for day, kinds in sorted(backend.days().items()) if day * DAY < limit}
+
+
+def _expire(backend: BackendBase, todo: Plan, archive: BackendBase | None, clock: Callable[[], int]) -> int:
+    found = _before(backend, todo.cutoff or 0)
+    if not found or any(_exceeds(kinds, todo.expired.get(day, {})) for day, kinds in found.items()):
+        raise _beyond(todo, found, 0)
+    _refuse_clock_behind(backend, clock)
+    removed = 0
+    if archive is None:
+        removed = backend.drop_days({day: sum(kinds.values()) for day, kinds in found.items()})
+    for day, kinds in found.items():
+        doomed, counts = _heads_of(backend, day)
+        if _exceeds(counts, kinds):
+            raise _beyond(todo, {**found, day: counts}, removed)
+        for start in range(0, len(doomed), BATCH):
+            removed += _remove(backend, doomed[start : start + BATCH], archive)
     backend.reclaim()
     return removed
 
 
-def _refuse_clock_behind(backend: BackendBase, now: int) -> None:
+def _heads_of(backend: BackendBase, day: int) -> tuple[list[Removal], Counter[str]]:
+    doomed: list[Removal] = []
+    counts: Counter[str] = Counter()
+    for record in backend.scan(Query(start_date=day * DAY, end_date=(day + 1) * DAY - 1, limit=None)):
+        doomed.append(Removal(record["pattern_id"], record["_meta"]["revision"]))
+        counts[record["pattern_type"]] += 1
+    return doomed, counts
+
+
+def _remove(backend: BackendBase, doomed: list[Removal], archive: BackendBase | None) -> int:
+    """Remove these heads where they still are what they were; return how many ids are gone."""
+    ids = [removal.pattern_id for removal in doomed]
+    question = Query(ids=ids, limit=None)
+    if archive is not None:
+        copy(backend, archive, question)
+        verify_copy(backend, archive, question)
+        archive.flush(ids)
+    # A save that comes here makes another head, which stays: its removal then does nothing.
+    backend.write(Batch(remove=doomed))
+    return len(doomed) - backend.count(question)
+
+
+def _exceeds(counts: Mapping[str, int], planned: Mapping[str, int]) -> bool:
+    return any(number > planned.get(kind, 0) for kind, number in counts.items())
+
+
+def _beyond(todo: Plan, found: Mapping[int, Mapping[str, int]], removed: int) -> RetentionError:
+    listed = sum(sum(kinds.values()) for kinds in found.values())
+    sentence = (
+        f"the plan of {isoformat(todo.now)} expires {todo.expired_count} records before "
+        f"{isoformat(todo.cutoff or 0)}, but {listed} are listed there now; plan again"
+    )
+    return RetentionError(f"{sentence} ({removed} of them are removed)" if removed else sentence)
+
+
+def _refuse_clock_behind(backend: BackendBase, clock: Callable[[], int]) -> None:
     newest = next(backend.scan(Query(limit=1)), None)
-    if newest is not None and newest["_meta"]["instant"] > now:
+    stands = clock()  # after the look: what is captured meanwhile is no sign of a wrong clock
+    if newest is not None and newest["_meta"]["instant"] > stands:
         raise RetentionError(
-            f"it is {isoformat(now)} by the clock, but {newest['pattern_id']!r} is of "
-            f"{newest['timestamp']}: nothing expires while the clock is behind the newest record"
+            f"it is {isoformat(stands)} by the clock, but record {newest['pattern_id']!r} is of "
+            f"{newest['timestamp']}: nothing expires while the clock is behind the newest record; set "
+            "the clock, or, if the record is wrong, delete it or save it with its right timestamp"
         )

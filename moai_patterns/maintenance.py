@@ -7,12 +7,13 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from moai_patterns import lifecycle
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import BackendBase
-from moai_patterns.errors import BusyError
-from moai_patterns.lifecycle import Outcome, Policy
+from moai_patterns.errors import BusyError, RetentionError
+from moai_patterns.lifecycle import Outcome, Plan, Policy
 
 _LOG = logging.getLogger("moai_patterns")
 _LOG.addHandler(logging.NullHandler())
@@ -45,6 +46,7 @@ class Upkeep:
         self._interval = float("inf") if interval is None else interval
         self._due = time.monotonic() + self._interval
         self._running = threading.Lock()
+        self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
     def after_save(self) -> None:
@@ -75,13 +77,26 @@ class Upkeep:
             self._running.release()
 
     def close(self) -> None:
-        """Wait for a run in the background to end."""
+        """Wait for a run in the background to end, which it does after the day that it is at."""
+        self._closing.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
 
     def _work(self) -> Outcome:
-        todo = lifecycle.plan(self._backend, self._policy, self._clock() // 1000)
-        return lifecycle.apply(self._backend, todo)
+        try:
+            todo = lifecycle.plan(self._backend, self._policy, clock=self._now)
+        except RetentionError:
+            # What stands in the way of expiring does not in that of compacting.
+            keeping = replace(self._policy, retain_days=None)
+            self._apply(lifecycle.plan(self._backend, keeping, clock=self._now))
+            raise
+        return self._apply(todo)
+
+    def _apply(self, todo: Plan) -> Outcome:
+        return lifecycle.apply(self._backend, todo, clock=self._now, stopped=self._closing.is_set)
+
+    def _now(self) -> int:
+        return self._clock() // 1000
 
     def _run_quietly(self) -> None:
         # A save that succeeded must not fail, nor print, because of upkeep that it happened to start.

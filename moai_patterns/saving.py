@@ -10,7 +10,7 @@ import errno
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from moai_patterns.backends.base import BackendBase, Batch
 from moai_patterns.conditions import same
@@ -19,6 +19,7 @@ from moai_patterns.instant import instant
 from moai_patterns.query import Query, Record
 
 _TRANSIENT = frozenset({errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.EDEADLK, errno.ETXTBSY})
+T = TypeVar("T")
 
 
 class Saved(NamedTuple):
@@ -70,10 +71,11 @@ class Saver:
         deadline = time.monotonic() + self._timeout
         while True:
             add, saved = _number(records, heads)
-            if not add:
-                return saved
             try:
-                self._write(target, Batch(add, fresh=fresh), deadline)
+                if add:
+                    batch = Batch(add, fresh=fresh)
+                    retried(lambda batch=batch: target.write(batch), deadline - time.monotonic())  # type: ignore[misc]
+                self._flush_unchanged(records, saved)
                 return saved
             except ConflictError:
                 if time.monotonic() > deadline:
@@ -92,20 +94,29 @@ class Saver:
             meta["actor"] = self._actor
         record["_meta"] = meta
 
+    def _flush_unchanged(self, records: Sequence[Record], saved: Saved) -> None:
+        """Wait for the heads that are equal: whoever wrote them may have waited for less, or in vain."""
+        if saved.unchanged and self._backend.durability != "os":
+            self._backend.flush([record["pattern_id"] for record in records])
+
     def _heads(self, records: Sequence[Record]) -> dict[str, Record]:
         ids = tuple({record["pattern_id"] for record in records})
         return {head["pattern_id"]: head for head in self._backend.scan(Query(ids=ids, limit=None))}
 
-    def _write(self, target: Writes, batch: Batch, deadline: float) -> None:
-        """Write, and try again what passes by itself; a fault that may be one of durability never is."""
-        while True:
-            try:
-                target.write(batch)
-                return
-            except StoreError as fault:
-                if fault.errno not in _TRANSIENT or time.monotonic() > deadline:
-                    raise
-            time.sleep(random.uniform(0.001, 0.02))
+
+def retried(action: Callable[[], T], timeout: float) -> T:
+    """Return what `action` returns; try again for `timeout` seconds what passes by itself.
+
+    A fault that may be one of durability is never tried again.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return action()
+        except StoreError as fault:
+            if fault.errno not in _TRANSIENT or time.monotonic() > deadline:
+                raise
+        time.sleep(random.uniform(0.001, 0.02))
 
 
 def _number(records: Sequence[Record], known: Mapping[str, Record]) -> tuple[list[Record], Saved]:

@@ -23,7 +23,7 @@ from moai_patterns.location import SPOOL, beside, parse_store
 from moai_patterns.maintenance import Upkeep
 from moai_patterns.query import Bound, Order, Query, Record
 from moai_patterns.results import Results
-from moai_patterns.saving import Saved, Saver, content
+from moai_patterns.saving import Saved, Saver, content, retried
 from moai_patterns.schema import admit
 
 Durability = Literal["os", "group", "record"]
@@ -99,6 +99,7 @@ class PatternStorage:
         name = backend if isinstance(backend, str) else type(backend).__name__
         self.config = StorageConfig(name, path, compression_threshold_days, int(retention_days))
         self._clock = clock
+        self._timeout = timeout
         self._backend = open_backend(backend, path, durability=durability, timeout=timeout)
         self._saver = Saver(self._backend, clock=clock, actor=actor, timeout=timeout)
         self._place = (name, path) if name in _WITH_SPOOL else None
@@ -172,7 +173,7 @@ class PatternStorage:
         query = Query(ids=(which,), limit=None) if isinstance(which, str) else which
         if query.revisions != "heads":
             raise QueryError("a record goes with all its revisions; ask for heads")
-        return self._backend.delete(query)
+        return retried(lambda: self._backend.delete(query), self._timeout)
 
     def _save(self, records: list[Record], operation: str, *, fresh: bool = False) -> Saved:
         saved = self._saver.save(records, operation, fresh=fresh)
@@ -284,8 +285,7 @@ class PatternStorage:
 
     def plan(self, now: int | None = None, *, policy: Policy | None = None) -> Plan:
         """Return what would be compacted and expired at `now` (UTC microseconds; default the clock)."""
-        moment = self._clock() // 1000 if now is None else now
-        return lifecycle.plan(self._backend, policy or self._policy, moment)
+        return lifecycle.plan(self._backend, policy or self._policy, now, clock=self._now)
 
     def apply(
         self,
@@ -294,9 +294,15 @@ class PatternStorage:
         archive: PatternStorage | None = None,
         on_day: Callable[[int], None] = lambda day: None,
     ) -> Outcome:
-        """Do what a plan says; what expires is first copied to `archive` and compared there."""
+        """Do what a plan says; what expires is first copied to `archive`, compared and flushed there.
+
+        Raises `RetentionError` when the archive is this store, or when more would go than was planned.
+        """
         target = None if archive is None else archive._backend
-        return lifecycle.apply(self._backend, plan, archive=target, on_day=on_day)
+        return lifecycle.apply(self._backend, plan, archive=target, on_day=on_day, clock=self._now)
+
+    def _now(self) -> int:
+        return self._clock() // 1000
 
     def maintain(self) -> Outcome | None:
         """Plan and apply this storage's policy; None when another process is at it."""
@@ -317,7 +323,7 @@ class PatternStorage:
         layout `on_refused` hears of what is damaged or no valid record, and the rest is copied;
         without it the first such raises `DamageError`.
         """
-        return backup.copy(self._backend, other._backend, query, on_batch, on_refused)
+        return backup.copy(self._backend, other._backend, query, on_batch, on_refused, timeout=self._timeout)
 
     def check(self, *, read_data: bool = False) -> list[Problem]:
         """Look for damage without changing anything; empty when all is well.

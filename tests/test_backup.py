@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from moai_patterns import DamageError, PatternStorage, Query
 from moai_patterns.backends.base import Batch
 from moai_patterns.backends.memory import MemoryBackend
 from moai_patterns.backup import BATCH, copy, verify_copy
-from moai_patterns.errors import StoreError
+from moai_patterns.errors import QueryError, StoreError
 from moai_patterns.query import Record
 from samples import sample
 
@@ -132,12 +133,54 @@ def test_a_revision_that_comes_during_a_copy_does_not_break_it() -> None:
         class Late(MemoryBackend):
             """Another writer revises a record between the scan and the look at its history."""
 
-            def history(self, pattern_id: str) -> list[Record]:
+            def scan(self, query: Query) -> Iterator[Record]:
+                if query.revisions == "heads":
+                    return super().scan(query)
                 old.save(sample("a", duration_ms=4))
-                assert isinstance(old.backend, MemoryBackend)
-                return old.backend.history(pattern_id)
+                return old.backend.scan(query)
 
         source = Late()
         source.write(Batch([facts(record) for record in old.backend.scan(EVERYTHING)]))
         assert copy(source, new.backend) == 2  # type: ignore[arg-type]
         assert [r["data"]["duration_ms"] for r in new.backend.history("a")] == [1, 2, 3]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("target", BACKENDS)
+def test_revisions_that_the_target_lacks_follow_its_own(target: str, tmp_path: Path) -> None:
+    """Oldest first, the source's head last, whatever the two have in common; repeating adds nothing."""
+    cases = {
+        "apart": ([1, 2, 3], [9], [9, 1, 2, 3]),
+        "begun": ([1, 2, 3], [1], [1, 2, 3]),
+        "between": ([1, 3], [1, 2], [1, 2, 3]),
+        "ahead": ([1], [1, 2], [1, 2, 1]),
+        "back": ([1, 2, 1], [1, 2], [1, 2, 1]),
+    }
+    with PatternStorage("memory") as old, PatternStorage(target, tmp_path / "to") as new:
+        for name, (ours, theirs, _) in cases.items():
+            for storage, durations in ((old, ours), (new, theirs)):
+                for duration in durations:
+                    storage.save(sample(name, duration_ms=duration))
+        assert old.copy_to(new) == len(cases)
+        for name, (_, _, wanted) in cases.items():
+            history = new.backend.history(name)  # type: ignore[attr-defined]
+            assert [r["data"]["duration_ms"] for r in history] == wanted, name
+        assert verify_copy(old.backend, new.backend, Query(limit=None)) == len(cases)  # type: ignore[arg-type]
+        assert old.copy_to(new) == 0
+
+
+def test_a_copy_that_lacks_superseded_revisions_is_named() -> None:
+    """Equal heads are not enough."""
+    with PatternStorage("memory") as old, PatternStorage("memory") as new:
+        for duration in (1, 2):
+            old.save(sample("a", duration_ms=duration))
+        new.save(sample("a", duration_ms=2))
+        with pytest.raises(DamageError, match="copy of 'a' lacks 2 revisions"):
+            verify_copy(old.backend, new.backend, Query(limit=None))  # type: ignore[arg-type]
+
+
+def test_superseded_revisions_cannot_be_copied_without_their_heads() -> None:
+    """They come with their heads, so a question for all revisions is refused."""
+    with PatternStorage("memory") as old, PatternStorage("memory") as new:
+        old.save(sample("a"))
+        with pytest.raises(QueryError, match="ask for heads"):
+            old.copy_to(new, Query(limit=None, revisions="all"))

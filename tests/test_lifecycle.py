@@ -1,10 +1,12 @@
 """Ageing: plans, compaction, retention, archives, and maintenance by itself."""
 
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from moai_patterns import PatternStorage, Policy, RetentionError
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Batch
 from moai_patterns.backends.memory import MemoryBackend
+from moai_patterns.errors import StoreError
 from moai_patterns.instant import DAY, instant
 from moai_patterns.lifecycle import Outcome, Plan, cutoff
 from samples import sample
@@ -288,3 +291,197 @@ def test_an_empty_plan_does_nothing(storage: PatternStorage) -> None:
     """Nothing planned, nothing done."""
     assert storage.apply(Plan(instant(NOW.isoformat()))) == Outcome(0, 0)
     assert storage.count() == 5
+
+
+class Late(MemoryBackend):
+    """Somebody saves a record right after the archive has been written, or the days were counted."""
+
+    def __init__(self, late: dict[str, Any], verb: str) -> None:
+        super().__init__()
+        self.late, self.verb = late, verb
+        self.armed = False
+
+    def _come(self, verb: str) -> None:
+        if self.armed and verb == self.verb:
+            self.armed = False
+            PatternStorage(self).save(self.late)
+
+    def days(self) -> dict[int, dict[str, int]]:
+        found = super().days()
+        self._come("days")
+        return found
+
+    def write(self, batch: Batch) -> None:
+        if batch.remove:
+            self._come("write")
+        super().write(batch)
+
+
+@pytest.mark.parametrize("with_archive", [True, False])
+def test_what_comes_before_the_removal_stays(with_archive: bool) -> None:
+    """A revision that is saved after the copy was compared keeps its record; nothing unseen goes."""
+    for identity in ("p400", "new"):
+        backend = Late(sample(identity, days_ago(400), duration_ms=77), "write")
+        storage, archive = PatternStorage(backend, clock=Clock()), PatternStorage("memory")
+        fill(storage)
+        plan = storage.plan(policy=Policy(None, 90))
+        backend.armed = True
+        outcome = storage.apply(plan, archive=archive if with_archive else None)
+
+        assert outcome.expired == (1 if identity == "p400" else 2)
+        assert storage.load(identity) == backend.late
+        assert ids(storage) == {"p0", "p10", "p40", identity}
+
+
+def test_what_comes_after_the_days_were_counted_stops_the_removal() -> None:
+    """The records of a day are compared with the count that the plan was compared with."""
+    backend = Late(sample("new", days_ago(400)), "days")
+    storage = PatternStorage(backend, clock=Clock())
+    fill(storage)
+    plan = storage.plan(policy=Policy(None, 90))
+    backend.armed = True
+    with pytest.raises(RetentionError, match="plan again"):
+        storage.apply(plan)
+
+    assert storage.count() == 6
+
+
+def test_whole_days_of_a_compacted_tree_go_without_being_read(tmp_path: Path) -> None:
+    """Days in segments are dropped, one with a late record is refused or removed record by record."""
+    with PatternStorage("filesystem", tmp_path / "tree", 0, clock=Clock()) as storage:
+        fill(storage)
+        storage.compress_old_files()
+        storage.save(sample("late", days_ago(100)))
+        assert storage.delete_old_patterns(90) == 3
+        assert ids(storage) == {"p0", "p10", "p40"}
+        assert storage.backend.drop_days({1: 1}) == 0  # type: ignore[attr-defined]
+        assert storage.check(read_data=True) == []
+
+
+def same_places(tmp_path: Path) -> list[str]:
+    """Other names of the store at `store`: relative, through a symlink, with a detour."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there", target_is_directory=True)
+    place = tmp_path / "there" / "store"
+    return [
+        str(place),
+        str(tmp_path / "link" / "store"),
+        os.path.relpath(place),
+        f"{place.parent}/../there/store",
+    ]
+
+
+@pytest.mark.parametrize("name", ["filesystem", "sqlite"])
+def test_a_store_is_no_archive_of_itself(name: str, tmp_path: Path) -> None:
+    """Under whatever name: it is refused before anything happens, else nothing would be left."""
+    places = same_places(tmp_path)
+    with PatternStorage(name, places[0], clock=Clock()) as storage:
+        fill(storage)
+        plan = storage.plan(policy=Policy(None, 90))
+        for place in places:
+            with (
+                PatternStorage(name, place) as archive,
+                pytest.raises(RetentionError, match="the store itself"),
+            ):
+                storage.apply(plan, archive=archive)
+        with pytest.raises(RetentionError, match="the store itself"):
+            storage.apply(plan, archive=storage)
+
+        assert storage.count() == 5
+
+
+def test_an_object_is_no_archive_of_itself() -> None:
+    """Two storages over one object are one store, also when it has only the three verbs."""
+
+    class Three:
+        def __init__(self) -> None:
+            inner = MemoryBackend()
+            self.write, self.scan, self.close = inner.write, inner.scan, inner.close
+
+    for backend in (MemoryBackend(), Three()):
+        storage = PatternStorage(backend, clock=Clock())
+        fill(storage)
+        plan = storage.plan(policy=Policy(None, 90))
+        with pytest.raises(RetentionError, match="the store itself"):
+            storage.apply(plan, archive=PatternStorage(backend))
+        assert storage.count() == 5
+        assert storage.apply(plan, archive=PatternStorage("memory")).expired == 2
+
+
+@pytest.mark.parametrize("target", ["memory", "filesystem", "sqlite"])
+def test_an_archive_gets_all_revisions(storage: PatternStorage, target: str, tmp_path: Path) -> None:
+    """Superseded revisions reach an archive that knows the id with other content already."""
+    for duration in (1, 2):
+        storage.save(sample("p400", days_ago(400), duration_ms=duration))
+    with PatternStorage(target, tmp_path / "archive") as archive:
+        archive.save(sample("p400", days_ago(400), duration_ms=9))
+        storage.apply(storage.plan(policy=Policy(None, 90)), archive=archive)
+        history = archive.backend.history("p400")  # type: ignore[attr-defined]
+
+        durations = [record["data"].get("duration_ms") for record in history]
+        assert (durations[0], durations[2:]) == (9, [1, 2])
+
+
+@pytest.mark.parametrize("form", ["hot", "journal", "cold"])
+def test_an_archive_is_on_the_medium_before_the_source_is_removed(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the archive had already, at the level `os`, is flushed too."""
+    flushed: list[str] = []
+    real = fileops.sync
+
+    def sync(descriptor: int) -> None:
+        flushed.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        real(descriptor)
+
+    old = sample("p400", days_ago(400))
+    with PatternStorage("filesystem", tmp_path / "archive", 0) as archive:
+        archive.save_batch([old, sample("other", days_ago(400))] if form == "journal" else [old])
+        if form == "cold":
+            archive.compress_old_files()
+        storage = PatternStorage("memory", clock=Clock())
+        storage.save_many([old, sample("p0", days_ago(0))])
+        monkeypatch.setattr(fileops, "sync", sync)
+        assert storage.apply(storage.plan(policy=Policy(None, 90)), archive=archive).expired == 1
+    folder = {"hot": "/archive/2025/", "journal": "/archive/journal/"}
+    assert form == "cold" or any(folder[form] in path for path in flushed)
+
+
+def test_an_archive_that_cannot_be_flushed_removes_nothing(storage: PatternStorage) -> None:
+    """What may be lost with the power is no copy yet."""
+
+    class Unflushed(MemoryBackend):
+        def flush(self, pattern_ids: Sequence[str]) -> None:
+            raise StoreError(5, "Input/output error")
+
+    with pytest.raises(StoreError):
+        storage.apply(storage.plan(policy=Policy(None, 90)), archive=PatternStorage(Unflushed()))
+
+    assert storage.count() == 5
+
+
+def test_a_record_captured_between_plan_and_apply_is_no_wrong_clock(tmp_path: Path) -> None:
+    """The clock is read after the newest record, at the plan and again when it is applied."""
+    clock = Clock()
+    with PatternStorage("sqlite", tmp_path / "live", clock=clock) as storage:
+        fill(storage)
+        plan = storage.plan(policy=Policy(None, 90))
+        clock.now += timedelta(seconds=2)
+        storage.capture("error_occurrence", {"error_type": "E501", "error_message": "long"})
+
+        assert storage.apply(plan).expired == 2
+
+
+def test_a_record_of_the_future_stops_expiring_but_not_compacting(tmp_path: Path) -> None:
+    """The refusal names the record and what to do; the days that are due are compacted all the same."""
+    with PatternStorage("filesystem", tmp_path / "tree", retention_days=90, clock=Clock()) as storage:
+        fill(storage)
+        storage.save(sample("wrong", "2030-01-01"))
+        with pytest.raises(RetentionError, match=r"'wrong' is of 2030-01-01.*delete it or save it"):
+            storage.maintain()
+        assert storage.plan(policy=Policy(30)).compact == ()
+        assert storage.count() == 6
+        storage.delete("wrong")
+        outcome = storage.maintain()
+        assert outcome is not None
+        assert outcome.expired == 2

@@ -267,7 +267,7 @@ def test_arrival_numbers_are_never_reused(backend: SqliteBackend) -> None:
         backend.write(Batch([stored("b", MIDNIGHT, 2)]))
         seen += [record["_meta"]["seq"] for record in content(backend)]
         if round_ == 1:
-            with closing(sqlite3.connect(backend._path)) as other, other:
+            with closing(sqlite3.connect(backend.path)) as other, other:
                 other.execute("DELETE FROM patterns")
         else:
             assert backend.delete(EVERYTHING) == 2
@@ -284,7 +284,7 @@ def test_a_removal_leaves_no_trace_of_the_payload(backend: SqliteBackend) -> Non
     backend.write(Batch([{**record, "_meta": {**record["_meta"], "revision": 2}}]))
     assert backend.delete(Query(ids=(canary,))) == 1
     backend.reclaim()
-    for file in Path(backend._path).parent.iterdir():
+    for file in Path(backend.path).parent.iterdir():
         assert canary.encode() not in file.read_bytes(), file
 
 
@@ -346,7 +346,7 @@ def test_answers_come_from_indexes(backend: SqliteBackend, analysed: bool) -> No
     backend.write(
         Batch([stored(f"r{n}", n, pattern_type=k, context={"tags": ["x"]}) for n, k in enumerate(kinds)])
     )
-    with closing(sqlite3.connect(backend._path)) as database:
+    with closing(sqlite3.connect(backend.path)) as database:
         if analysed:
             database.execute("ANALYZE")
         asked = dict(PLANS)
@@ -366,7 +366,7 @@ def test_answers_come_from_indexes(backend: SqliteBackend, analysed: bool) -> No
 
 def test_counts_are_read_from_an_index_alone(backend: SqliteBackend) -> None:
     """Counting touches no row."""
-    with closing(sqlite3.connect(backend._path)) as database:
+    with closing(sqlite3.connect(backend.path)) as database:
         for query in (EVERYTHING, Query("a", 1, limit=None)):
             statement = select_numbers(query)
             assert statement is not None
@@ -454,7 +454,7 @@ def test_created_at_stays_that_of_the_first_revision(backend: SqliteBackend) -> 
     late["_meta"]["recorded_at"] += 86_400_000_000
     backend.write(Batch([stored("a", MIDNIGHT)]))
     backend.write(Batch([late]))
-    with closing(sqlite3.connect(backend._path)) as database:
+    with closing(sqlite3.connect(backend.path)) as database:
         found = database.execute("SELECT created_at FROM patterns UNION ALL SELECT created_at FROM history")
         first = stored("a", MIDNIGHT)["_meta"]["recorded_at"] // 1_000_000
         assert found.fetchall() == [(first,), (first,)]

@@ -7,6 +7,7 @@ import click
 from moai_patterns.cli import lifecycle_output
 from moai_patterns.cli.options import opened, takes_store
 from moai_patterns.lifecycle import Policy
+from moai_patterns.location import parse_store
 from moai_patterns.storage import open_store
 
 
@@ -23,6 +24,8 @@ from moai_patterns.storage import open_store
 @takes_store
 def command(days: int, archive: str | None, dry_run: bool, store: str) -> None:
     """Remove the records older than DAYS and give the disk back."""
+    if archive is not None and parse_store(archive)[0] == "memory":
+        raise click.UsageError("an archive in memory would be gone with this command; name file: or sqlite:")
     with opened(store) as storage:
         plan = storage.plan(policy=Policy(None, days))
         if dry_run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from moai_patterns.backends.filesystem.session import JournalWriter
 from moai_patterns.backends.filesystem.tree import LAYOUT, MANIFEST
 from moai_patterns.backends.filesystem.write import TreeWriter
 from moai_patterns.errors import BusyError, DamageError, PatternError, ReadOnlyError, StoreError
+from moai_patterns.instant import DAY
 from moai_patterns.query import Query, Record
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class FilesystemBackend(BackendBase):
         with translated(path):
             self._writer = _writer(path, durability, timeout)
         self._tree = self._writer.tree
-        self.path = self._tree.root
+        self.path: str = self._tree.root
+        self.durability = durability
 
     def write(self, batch: Batch) -> None:
         """Write a batch: all of it or nothing. Raises `ConflictError` for a stale revision."""
@@ -119,6 +121,19 @@ class FilesystemBackend(BackendBase):
             with self._maintained() as maintenance:
                 dropped = maintenance.drop_days(query) if maintenance else 0
         return dropped + super().delete(query)
+
+    def drop_days(self, counts: Mapping[int, int]) -> int:
+        """Take days out of the manifest that lie whole in segments of so many heads; return how many went."""
+        if not counts:
+            return 0
+        until = Query(end_date=(max(counts) + 1) * DAY - 1, limit=None)
+        with self._maintained() as maintenance:
+            return maintenance.drop_days(until, counts) if maintenance else 0
+
+    def flush(self, pattern_ids: Sequence[str]) -> None:
+        """Wait until all that was written of these ids is on the medium, where segments are already."""
+        with self._working(writing=True):
+            self._writer.flush(pattern_ids)
 
     def days(self) -> dict[int, dict[str, int]]:
         """Return the number of heads per UTC day (days since 1970-01-01) and kind."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from moai_patterns.backends import fileops
@@ -43,15 +43,18 @@ class Maintenance:
         self._sweep(folding)
         return moved
 
-    def drop_days(self, query: Query) -> int:
-        """Take segments out of the manifest that hold nothing but answers; return how many those are."""
+    def drop_days(self, query: Query, counts: Mapping[int, int] | None = None) -> int:
+        """Take segments out of the manifest that hold nothing but answers; return how many those are.
+
+        With `counts` only those of days with exactly so many heads.
+        """
         self._mend()
-        if not self._droppable(query):
+        if not self._droppable(query, counts):
             return 0
         # It may still speak of what these days were made of, and then that would seem to be lost.
         sweeping.renew_log(self._writer)
         with self._writer.locked() as log:
-            content, gone = self._snapshot().cold.manifest, self._droppable(query)
+            content, gone = self._snapshot().cold.manifest, self._droppable(query, counts)
             if not gone:
                 return 0
             heads = content.heads.changed(dict.fromkeys(gone))
@@ -68,11 +71,14 @@ class Maintenance:
             with self._writer.locked() as log:
                 compaction.commit(self._tree, content, log)
 
-    def _droppable(self, query: Query) -> list[int]:
+    def _droppable(self, query: Query, counts: Mapping[int, int] | None) -> list[int]:
         snapshot = self._snapshot()
-        return [] if snapshot.cold.manifest.history else counting.untouched(snapshot, query)
+        content = snapshot.cold.manifest
+        days = [] if content.history else counting.untouched(snapshot, query)
+        return [day for day in days if counts is None or content.heads[day].count == counts.get(day)]
 
     def _snapshot(self) -> Snapshot:
+        self._writer.recover()
         lookup = self._writer.lookup()
         lookup.refresh()
         snapshot = Snapshot(self._tree, lookup.journals.living(lookup.cold.manifest.dead), lookup.cold)

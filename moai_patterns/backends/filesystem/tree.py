@@ -92,14 +92,20 @@ class Tree:
 
     def holds(self, place: str) -> bool:
         """Tell whether there is, whole, what the change log says of a place; not whether it is sound."""
-        name, colon, span = place.partition(":")
+        _, colon, span = place.partition(":")
+        path = self.file_of(place)
         if not colon:
-            return os.path.lexists(self.path(name))
+            return os.path.lexists(path)
         try:
-            size = os.stat(os.path.join(self.journals, name)).st_size
+            size = os.stat(path).st_size
         except FileNotFoundError:
             return False
         return span == "-" or size > sum(map(int, span.split(":")))
+
+    def file_of(self, place: str) -> str:
+        """Return the path of the file that a place in the change log names."""
+        name, colon, _ = place.partition(":")
+        return os.path.join(self.journals if colon else self.root, name)
 
     def temporary_path(self) -> str:
         """Return the path of a new temporary file on the file system of the tree."""

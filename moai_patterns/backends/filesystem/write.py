@@ -158,6 +158,23 @@ class TreeWriter:
             fileops.make_dirs(os.path.dirname(path))
             fileops.create(path, data, sync=self._sync)
 
+    def flush(self, identities: Sequence[str]) -> None:
+        """Wait until the files that hold anything loose of these ids, and their names, are on the medium."""
+        changed = [found for identity in identities for found in self.changes(digest(identity))]
+        files = {self.tree.file_of(place) for _, _, place, *_ in changed}
+        for path in sorted(files):
+            try:
+                descriptor = fileops.open_shared(path, create=False)
+            except FileNotFoundError:
+                continue  # compacted meanwhile: a segment is on the medium before it counts
+            try:
+                fileops.sync(descriptor)
+            finally:
+                os.close(descriptor)
+        for directory in sorted({os.path.dirname(path) for path in files}):
+            if os.path.isdir(directory):
+                self.sync_directory(directory)
+
     def sync_directory(self, directory: str) -> None:
         """Wait for a directory's entries, and once for its own and for those of the directories above it.
 
