@@ -4,30 +4,77 @@ from __future__ import annotations
 
 import sys
 
+_INTERRUPTED = 5
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
+    from typing import NoReturn
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; `arguments` default to the process's own.
 
-    `hook claude-code`, with `--store` before or behind it, never returns: see `collect.hook`.
+    `hook claude-code`, with `--store` or `--json` before or behind it, never returns: see `collect.hook`.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     if _is_capture(given):
         _capture(given)
-    # 60 ms of imports that a capture must not pay.
-    from moai_patterns.cli.commands import run
+    try:
+        # 60 ms of imports that a capture must not pay.
+        code: int = load("commands").run(given)
+        return code
+    except KeyboardInterrupt:
+        _say_interrupted()
+        return _INTERRUPTED
 
-    return run(given)
+
+def load(name: str) -> ModuleType:
+    """Return a module of this package; while it is imported, an interrupt ends the process at once.
+
+    An exception in the middle of an import may come out as another one, or crash a module written in
+    C, and nothing is open yet that it would have to close.
+    """
+    import signal
+    from importlib import import_module
+    from threading import current_thread, main_thread
+
+    path = f"moai_patterns.cli.{name}"
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not ours or current_thread() is not main_thread():
+        return import_module(path)
+    signal.signal(signal.SIGINT, _leave)
+    try:
+        return import_module(path)
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _leave(*_: object) -> NoReturn:
+    import os
+
+    _say_interrupted()
+    os._exit(_INTERRUPTED)
+
+
+def _say_interrupted() -> None:
+    import os
+
+    try:
+        os.write(2, b"interrupted; what was acknowledged is stored\n")
+    except OSError:
+        pass  # the same Ctrl-C may have ended whoever reads it
 
 
 def _is_capture(arguments: Sequence[str]) -> bool:
     words = iter(arguments)
-    command = [
-        word for word in words if not (word.startswith("--store=") or (word == "--store" and next(words, "")))
-    ]
+    command = []
+    for word in words:
+        if word == "--store":
+            next(words, None)
+        elif word != "--json" and not word.startswith("--store="):
+            command.append(word)
     return command[:2] == ["hook", "claude-code"] and not {"-h", "--help"} & set(command)
 
 

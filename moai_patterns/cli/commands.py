@@ -1,18 +1,18 @@
-"""The command line: one file per command, loaded when it is called for.
-
-Exit codes: 0 done; 1 the answer is no (an unknown id, a store with findings); 2 wrong usage; 3 a
-record, query or schema was refused; 4 the store cannot be used; 5 interrupted.
-"""
+"""The command line: one file per command, loaded when it is called for. `EXIT_CODES` says how it ends."""
 
 from __future__ import annotations
 
+import os
 import sys
-from importlib import import_module
+from io import TextIOWrapper
+from typing import TextIO
 
 import click
+from click.shell_completion import shell_complete
 
 from moai_patterns import __version__
-from moai_patterns.errors import PatternError, StoreError
+from moai_patterns.cli import load
+from moai_patterns.errors import PatternError
 
 COMMANDS = (
     "capture",
@@ -35,7 +35,17 @@ COMMANDS = (
     "schema",
     "stats",
 )
-_REFUSED, _STORE, _INTERRUPTED = 3, 4, 5
+EXIT_CODES = """\b
+Exit codes:
+  0  done, also when whoever reads the output has enough and closes the pipe
+  1  the answer is no: an unknown id, damage, a violation, something that waits
+  2  wrong usage: the words of the command line
+  3  refused: a record, a query, a schema, the content of a file
+  4  a store or file cannot be used: missing, not permitted, busy, disk full
+  5  interrupted; what was acknowledged is stored
+"""
+_REFUSED, _UNUSABLE = 3, 4
+_COMPLETE = "_MOAI_PATTERNS_COMPLETE"
 
 
 class Commands(click.Group):
@@ -49,12 +59,11 @@ class Commands(click.Group):
         """Load one command."""
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"moai_patterns.cli.{cmd_name}_command")
-        command: click.Command = module.command
+        command: click.Command = load(f"{cmd_name}_command").command
         return command
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 @click.version_option(__version__, prog_name="moai-patterns")
 @click.option(
     "--store",
@@ -62,29 +71,55 @@ class Commands(click.Group):
     help="file:PATH or sqlite:PATH; default $MOAI_PATTERNS_STORE, else file:.moai/patterns. "
     "May also stand behind the command.",
 )
-@click.pass_context
-def root(ctx: click.Context, store: str | None) -> None:
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print JSON, one object a line. May also stand behind the command.",
+)
+def root(store: str | None, as_json: bool) -> None:
     """Keep, query and look after the records that coding agents leave behind."""
-    ctx.obj = store
 
 
-def run(arguments: list[str] | None = None) -> int:
-    """Run one command line and return its exit code; `arguments` default to the process's own."""
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code; a `KeyboardInterrupt` is left to the caller."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # what a terminal cannot show must not end us
     try:
-        result = root.main(arguments, prog_name="moai-patterns", standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("interrupted; what was acknowledged is stored", err=True)
-        return _INTERRUPTED
+        return _run(arguments)
+    except BrokenPipeError:
+        _write_nowhere(sys.stdout, sys.stderr)
+        return 0
+
+
+def _run(arguments: list[str]) -> int:
+    # Not `root.main`, which ends the process with 1 when a pipe is closed.
+    if asked := os.environ.get(_COMPLETE):
+        return shell_complete(root, {}, "moai-patterns", _COMPLETE, asked)
+    try:
+        with root.make_context("moai-patterns", list(arguments)) as ctx:
+            result = root.invoke(ctx)
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except BrokenPipeError:
+        raise
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except PatternError as error:
+    except (PatternError, OSError) as error:
+        if not isinstance(error, PatternError):  # the output, perhaps: a full disk
+            _write_nowhere(sys.stdout)
         click.echo(f"error: {error}", err=True)
         for note in getattr(error, "__notes__", ()):
             click.echo(f"  {note}", err=True)
-        return _STORE if isinstance(error, StoreError) else _REFUSED
-    except BrokenPipeError:
-        # Whoever read our output has enough; the interpreter must not complain about it at exit.
-        sys.stdout = None
-        return 0
+        return _UNUSABLE if isinstance(error, OSError) else _REFUSED
     return result if isinstance(result, int) else 0
+
+
+def _write_nowhere(*streams: TextIO | None) -> None:
+    """Let what is still buffered go nowhere: the interpreter would complain about it at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in filter(None, streams):
+        os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

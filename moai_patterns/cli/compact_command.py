@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from moai_patterns.cli import lifecycle_output, output
-from moai_patterns.cli.options import opened, takes_store
+from moai_patterns.cli.options import opened, takes_json, takes_store
 from moai_patterns.lifecycle import Policy
 
 
@@ -15,14 +15,15 @@ from moai_patterns.lifecycle import Policy
 )
 @click.option("--dry-run", is_flag=True, help="Only print the plan.")
 @takes_store
-def command(days: int, dry_run: bool, store: str) -> None:
+@takes_json
+def command(days: int, dry_run: bool, store: str, as_json: bool) -> None:
     """Compact the closed UTC days older than DAYS. Can be interrupted and run again."""
     with opened(store) as storage:
         plan = storage.plan(policy=Policy(days))
         if dry_run:
-            lifecycle_output.show(plan)
+            lifecycle_output.show(plan, as_json=as_json)
             return
         with output.progress() as progress:
             task = progress.add_task("compacting days", total=len(plan.compact))
             outcome = storage.apply(plan, on_day=lambda day: progress.advance(task))
-    click.echo(f"{outcome.compacted} records compacted")
+    output.outcome(f"{outcome.compacted} records compacted", as_json=as_json, compacted=outcome.compacted)

@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
-from moai_patterns.cli.options import opened, question, takes_query, takes_store
+from moai_patterns.cli.options import opened, question, takes_json, takes_query, takes_store
 
 
 @click.command("count")
 @takes_query
 @takes_store
-def command(store: str, **asked: Any) -> None:
-    """Print how many records answer, as a bare number."""
+@takes_json
+def command(store: str, as_json: bool, **asked: Any) -> None:
+    """Print how many records answer, as a bare number, which is JSON as it is."""
     with opened(store) as storage:
         click.echo(storage.count(question(**asked)))

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from moai_patterns.cli.options import opened, question, takes_query, takes_store
+from moai_patterns.cli import output
+from moai_patterns.cli.options import opened, question, takes_json, takes_query, takes_store
 
 
 @click.command("delete")
@@ -14,13 +15,16 @@ from moai_patterns.cli.options import opened, question, takes_query, takes_store
 @takes_query
 @click.option("--dry-run", is_flag=True, help="Only print how many records would go.")
 @takes_store
-def command(ids: tuple[str, ...], dry_run: bool, store: str, **asked: Any) -> None:
+@takes_json
+def command(ids: tuple[str, ...], dry_run: bool, store: str, as_json: bool, **asked: Any) -> None:
     """Remove the records with these ids, or all that answer the options, with their history."""
     if not ids and not any(asked.values()):
         raise click.UsageError("name ids or options; nothing is removed without either")
     wanted = question(ids=ids or None, **asked)
     with opened(store) as storage:
         if dry_run:
-            click.echo(f"{storage.count(wanted)} would be removed")
+            found = storage.count(wanted)
+            output.outcome(f"{found} would be removed", as_json=as_json, would_be_removed=found)
         else:
-            click.echo(f"{storage.delete(wanted)} removed")
+            removed = storage.delete(wanted)
+            output.outcome(f"{removed} removed", as_json=as_json, removed=removed)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import string
+import sys
 import tempfile
+from contextlib import nullcontext, redirect_stdout
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import click
 
 from moai_patterns.cli import output
 from moai_patterns.cli.import_command import redaction_key, show
+from moai_patterns.cli.options import not_empty, takes_json
 from moai_patterns.collect.importing import import_paths
 from moai_patterns.conditions import field
+from moai_patterns.errors import StoreError
 from moai_patterns.lifecycle import Policy
 from moai_patterns.storage import PatternStorage, open_store
 
@@ -24,19 +29,36 @@ _TOKEN = "ghp_" + (string.ascii_letters + string.digits)[5:41]
 
 @click.command("demo")
 @click.argument("paths", nargs=-1, type=click.Path(exists=True))
-@click.option("--out", metavar="DIRECTORY", help="Where the stores go; default a new temporary directory.")
-def command(paths: tuple[str, ...], out: str | None) -> int:
-    """Show what the store does, on two bundled sessions and on your own transcripts at PATHS."""
+@click.option(
+    "--out",
+    metavar="DIRECTORY",
+    callback=not_empty,
+    help="Where the stores go; default a new temporary directory.",
+)
+@takes_json
+def command(paths: tuple[str, ...], out: str | None, as_json: bool) -> int:
+    """Show what the store does, on two bundled sessions and on your own transcripts at PATHS.
+
+    With --json what is shown goes to standard error, and how it came out to standard output.
+    """
     place = Path(out or tempfile.mkdtemp(prefix="moai-patterns-demo-"))
-    place.mkdir(parents=True, exist_ok=True)
     sources: list[str | Path] = [*_bundled(place), *paths]
     stores = {name: f"{scheme}:{place / name}" for name, scheme in (("tree", "file"), ("table", "sqlite"))}
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        outcome = _shown(sources, stores)
+    if as_json:
+        output.line({"stores": stores, **outcome})
+    return 0 if outcome["equal"] and not outcome["findings"] else 1
+
+
+def _shown(sources: list[str | Path], stores: dict[str, str]) -> dict[str, Any]:
+    """Go through the whole of it and return how it came out."""
     key = redaction_key(stores["tree"])  # one key for both, so that equal secrets stay equal
     answers, findings = [], 0
     for name, store in stores.items():
         _headline(f"{name}: capture {len(sources)} recordings into {store}")
         with open_store(store, maintenance_interval=None) as storage:
-            show(import_paths(sources, storage, key=key))
+            show(import_paths(sources, storage, key=key), as_json=False)
             output.table(("kind", "records"), storage.stats()["kinds"].items())
             if name == "tree":
                 _questions(storage)
@@ -52,13 +74,17 @@ def command(paths: tuple[str, ...], out: str | None) -> int:
     click.echo(f"moai-patterns stats --store {stores['tree']}")
     click.echo(f"moai-patterns query --kind error_occurrence --json --store {stores['table']}")
     click.echo("moai-patterns hook install --dry-run")
-    return 0 if same and not findings else 1
+    return {"records": len(answers[0]), "equal": same, "findings": findings}
 
 
 def _bundled(place: Path) -> list[Path]:
     """Write the two sessions of the package where an importer can read them."""
     recordings = place / "recordings"
-    recordings.mkdir(exist_ok=True)
+    try:
+        recordings.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"the demo cannot make its directory here: {error.strerror}; name another with --out"
+        raise StoreError(error.errno, reason, str(place)) from error
     written = []
     for resource in files("moai_patterns.cli").joinpath("demo_sessions").iterdir():
         target = recordings / resource.name

@@ -37,20 +37,18 @@ def claude_code(paths: tuple[str, ...], store: str, as_json: bool) -> None:
             key=redaction_key(store),
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    if as_json:
-        output.line(_plain(summary))
-    else:
-        show(summary)
+    show(summary, as_json=as_json)
 
 
 @command.command("jsonl")
 @click.argument("source", type=click.File("rb"), default="-")
 @takes_store
-def jsonl(source: BinaryIO, store: str) -> None:
+@takes_json
+def jsonl(source: BinaryIO, store: str, as_json: bool) -> None:
     """Import records as `export` writes them, one JSON object a line; a second time adds nothing."""
     with opened(store, durability="group") as storage:
         stored = storage.save_many(jsonlines.read(source, source.name))
-    click.echo(f"{stored} imported")
+    output.outcome(f"{stored} imported", as_json=as_json, imported=stored)
 
 
 def redaction_key(store: str) -> bytes | None:
@@ -61,16 +59,21 @@ def redaction_key(store: str) -> bytes | None:
     return os.urandom(32) if location[0] == "memory" else load_key(beside(location, ".key"))
 
 
-def show(summary: Summary) -> None:
+def show(summary: Summary, *, as_json: bool) -> None:
     """Print what went in and what did not."""
+    if as_json:
+        output.line(_plain(summary))
+        return
     for skipped in summary.skipped:
         click.echo(f"skipped {skipped.file}, line {skipped.line}: {skipped.reason}", err=True)
+    if more := summary.damaged - len(summary.skipped):
+        click.echo(f"skipped {more} more that are not named", err=True)
     for ignored in summary.ignored:
-        click.echo(f"ignored {ignored}: neither a transcript nor logged payloads", err=True)
+        click.echo(f"ignored {ignored.file}: {ignored.reason}", err=True)
     click.echo(
         f"{summary.files} files, {summary.lines} transcript lines, {summary.payloads} hook payloads: "
         f"{summary.added} records added, {summary.revised} revised, {summary.unchanged} known, "
-        f"{len(summary.skipped)} lines skipped"
+        f"{summary.damaged} lines skipped, {len(summary.ignored)} files ignored"
     )
 
 
@@ -79,9 +82,11 @@ def _plain(summary: Summary) -> dict[str, object]:
         "files": summary.files,
         "lines": summary.lines,
         "payloads": summary.payloads,
+        "repeated": summary.repeated,
         "added": summary.added,
         "revised": summary.revised,
         "unchanged": summary.unchanged,
+        "damaged": summary.damaged,
         "skipped": [{"file": s.file, "line": s.line, "reason": s.reason} for s in summary.skipped],
-        "ignored": [str(path) for path in summary.ignored],
+        "ignored": [{"file": ignored.file, "reason": ignored.reason} for ignored in summary.ignored],
     }

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import click
 
+from moai_patterns.cli import output
 from moai_patterns.instant import DAY, isoformat
 from moai_patterns.lifecycle import Plan
 
 
-def show(plan: Plan) -> None:
+def show(plan: Plan, *, as_json: bool) -> None:
     """Print what a plan would do, day by day."""
+    if as_json:
+        expired = {_date(day): dict(sorted(kinds.items())) for day, kinds in plan.expired.items()}
+        output.line({"compact": [_date(day) for day in plan.compact], "expire": expired})
+        return
     for day in plan.compact:
-        click.echo(f"would compact {isoformat(day * DAY)[:10]}")
+        click.echo(f"would compact {_date(day)}")
     for day, kinds in plan.expired.items():
         counts = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
-        click.echo(f"would expire {isoformat(day * DAY)[:10]}: {counts}")
+        click.echo(f"would expire {_date(day)}: {counts}")
     click.echo(f"{len(plan.compact)} days to compact, {plan.expired_count} records to expire")
+
+
+def _date(day: int) -> str:
+    return isoformat(day * DAY)[:10]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from moai_patterns.cli.options import takes_store
+from moai_patterns.cli import output
+from moai_patterns.cli.options import takes_json, takes_store
 from moai_patterns.storage import open_store
 
 
@@ -18,7 +19,8 @@ from moai_patterns.storage import open_store
     help="Let older records expire; without this option nothing does.",
 )
 @takes_store
-def command(compact_after: int, retain: int | None, store: str) -> None:
+@takes_json
+def command(compact_after: int, retain: int | None, store: str, as_json: bool) -> None:
     """Compact and, when told, expire, one process at a time. For cron or a systemd timer."""
     days = {} if retain is None else {"retention_days": retain}
     with open_store(
@@ -26,6 +28,7 @@ def command(compact_after: int, retain: int | None, store: str) -> None:
     ) as storage:
         outcome = storage.maintain()
     if outcome is None:
-        click.echo("another process is at it")
-    else:
-        click.echo(f"{outcome.compacted} records compacted, {outcome.expired} removed")
+        output.outcome("another process is at it", as_json=as_json, busy=True)
+        return
+    sentence = f"{outcome.compacted} records compacted, {outcome.expired} removed"
+    output.outcome(sentence, as_json=as_json, compacted=outcome.compacted, removed=outcome.expired)

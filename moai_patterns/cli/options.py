@@ -21,17 +21,35 @@ def takes_store(command: F) -> F:
     """Add `--store` behind the command; the call gets the store's name as `store`."""
 
     def chosen(ctx: click.Context, _: click.Parameter, value: str | None) -> str:
-        return str(value or ctx.find_root().obj or default_store())
+        named = before_the_command(ctx, "store") if value is None else value
+        return default_store() if named is None else str(named)
+
+    option = click.option("--store", metavar="STORE", callback=chosen, help="file:PATH or sqlite:PATH.")
+    return option(command)
+
+
+def before_the_command(ctx: click.Context, option: str) -> Any:
+    """Return what an option of the program, which stands before the command, was given; None for nothing."""
+    return ctx.find_root().params.get(option)
+
+
+def takes_json(command: F) -> F:
+    """Add `--json` behind the command; the call gets `as_json`, true also for one before the command."""
+
+    def chosen(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
+        return value or bool(before_the_command(ctx, "as_json"))
 
     option = click.option(
-        "--store", metavar="STORE", callback=chosen, help="file:PATH or sqlite:PATH.", expose_value=True
+        "--json", "as_json", is_flag=True, callback=chosen, help="Print JSON, one object a line."
     )
     return option(command)
 
 
-def takes_json(command: F) -> F:
-    """Add `--json`: JSON Lines instead of a table."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON Lines.")(command)
+def not_empty(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse the empty text, which a script passes whose variable is not set."""
+    if value == "":
+        raise click.BadParameter("the name is empty", ctx, parameter)
+    return value
 
 
 def takes_query(command: F) -> F:

@@ -1,4 +1,4 @@
-"""What a person sees: tables for reading, JSON Lines for programs."""
+"""What is printed: tables and sentences for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -26,9 +26,22 @@ _LEAST = 20  # of the last column, however narrow the terminal
 _GAP = 3  # between columns
 
 
+class _Terminal(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # rich would end the process with exit code 1
+
+
 def line(value: Any) -> None:
     """Print a value as one line of JSON in UTF-8."""
     click.echo(orjson.dumps(value))
+
+
+def outcome(sentence: str, /, *, as_json: bool, **facts: Any) -> None:
+    """Print what a command did: the sentence, or the facts as one JSON object."""
+    if as_json:
+        line(facts)
+    else:
+        click.echo(sentence)
 
 
 def records(found: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
@@ -48,10 +61,10 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     """
     titles = list(heads)
     cells = [[_plain(str(cell)) for cell in row] for row in rows]
-    terminal = Console(highlight=False)
+    terminal = _Terminal(highlight=False)
     widths = [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
     if not terminal.is_terminal:  # a file or a pipe takes lines of any length
-        terminal = Console(highlight=False, width=sum(widths) + _GAP * len(titles))
+        terminal = _Terminal(highlight=False, width=sum(widths) + _GAP * len(titles))
     width = max(_LEAST, terminal.width - sum(widths[:-1]) - _GAP * len(titles))
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in titles:
@@ -63,7 +76,7 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
 
 def progress() -> Progress:
     """Return a progress bar on standard error, gone when it ends; nothing where nobody looks."""
-    console = Console(stderr=True)
+    console = _Terminal(stderr=True)
     return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from moai_patterns.cli import lifecycle_output
-from moai_patterns.cli.options import opened, takes_store
+from moai_patterns.cli import lifecycle_output, output
+from moai_patterns.cli.options import opened, takes_json, takes_store
 from moai_patterns.lifecycle import Policy
 from moai_patterns.location import parse_store
 from moai_patterns.storage import open_store
@@ -22,18 +22,20 @@ from moai_patterns.storage import open_store
 @click.option("--archive", metavar="STORE", help="Move there instead: copied, compared, then removed.")
 @click.option("--dry-run", is_flag=True, help="Only print the plan.")
 @takes_store
-def command(days: int, archive: str | None, dry_run: bool, store: str) -> None:
+@takes_json
+def command(days: int, archive: str | None, dry_run: bool, store: str, as_json: bool) -> None:
     """Remove the records older than DAYS and give the disk back."""
     if archive is not None and parse_store(archive)[0] == "memory":
         raise click.UsageError("an archive in memory would be gone with this command; name file: or sqlite:")
     with opened(store) as storage:
         plan = storage.plan(policy=Policy(None, days))
         if dry_run:
-            lifecycle_output.show(plan)
+            lifecycle_output.show(plan, as_json=as_json)
             return
         if archive is None:
             outcome = storage.apply(plan)
         else:
             with open_store(archive, maintenance_interval=None, durability="group") as target:
                 outcome = storage.apply(plan, archive=target)
-    click.echo(f"{outcome.expired} records {'removed' if archive is None else 'archived'}")
+    done = "removed" if archive is None else "archived"
+    output.outcome(f"{outcome.expired} records {done}", as_json=as_json, **{done: outcome.expired})

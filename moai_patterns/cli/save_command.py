@@ -7,7 +7,8 @@ from typing import BinaryIO
 import click
 
 from moai_patterns import jsonlines
-from moai_patterns.cli.options import opened, takes_store
+from moai_patterns.cli import output
+from moai_patterns.cli.options import opened, takes_json, takes_store
 
 
 @click.command("save")
@@ -20,8 +21,9 @@ from moai_patterns.cli.options import opened, takes_store
     help="What is waited for: os survives a kill, record survives a power cut, group does per batch.",
 )
 @takes_store
-def command(source: BinaryIO, durability: str, store: str) -> None:
+@takes_json
+def command(source: BinaryIO, durability: str, store: str, as_json: bool) -> None:
     """Store the records of SOURCE, one JSON object a line; - reads standard input."""
     with opened(store, durability=durability) as storage:
         stored = storage.save_many(jsonlines.read(source, source.name))
-    click.echo(f"{stored} saved")
+    output.outcome(f"{stored} saved", as_json=as_json, saved=stored)

@@ -8,6 +8,8 @@ import click
 import orjson
 
 from moai_patterns import jsonlines
+from moai_patterns.cli import output
+from moai_patterns.cli.options import takes_json
 from moai_patterns.schema import PatternSchema, json_schema, kinds
 
 
@@ -17,8 +19,12 @@ def command() -> None:
 
 
 @command.command("list")
-def listing() -> None:
+@takes_json
+def listing(as_json: bool) -> None:
     """Print each kind with its versions."""
+    if as_json:
+        output.line(kinds())
+        return
     for kind, versions in kinds().items():
         click.echo(f"{kind} {' '.join(versions)}")
 
@@ -26,17 +32,26 @@ def listing() -> None:
 @command.command("show")
 @click.argument("kind")
 @click.option("--version", "version", default="1.0", show_default=True)
-def show(kind: str, version: str) -> None:
+@takes_json
+def show(kind: str, version: str, as_json: bool) -> None:
     """Print the JSON Schema of a kind's payload."""
-    click.echo(orjson.dumps(json_schema(kind, version), option=orjson.OPT_INDENT_2))
+    schema = json_schema(kind, version)
+    if as_json:
+        output.line(schema)
+    else:
+        click.echo(orjson.dumps(schema, option=orjson.OPT_INDENT_2))
 
 
 @command.command("validate")
-def validate() -> int:
+@takes_json
+def validate(as_json: bool) -> int:
     """Read records as JSON Lines from standard input and print every violation; exit code 1 if any."""
     broken = 0
     for number, record in enumerate(jsonlines.read(sys.stdin.buffer, "standard input"), start=1):
         for violation in PatternSchema.errors(record):
-            click.echo(f"record {number}: {violation.path}: {violation.rule}: {violation.sentence}")
+            told = {"path": violation.path, "rule": violation.rule, "sentence": violation.sentence}
+            output.outcome(
+                f"record {number}: {': '.join(told.values())}", as_json=as_json, record=number, **told
+            )
             broken += 1
     return 1 if broken else 0
