@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
+from moai_patterns.cli import output
+from moai_patterns.cli.options import before_the_command, not_empty, takes_json
 from moai_patterns.collect import settings
+from moai_patterns.location import StoreNameError, parse_store
 
 Scope = Literal["user", "project", "local"]
 
@@ -27,8 +30,11 @@ def claude_code() -> None:
 
 
 def _settings_options(command: click.decorators.FC) -> click.decorators.FC:
+    command = takes_json(command)
     command = click.option("--dry-run", is_flag=True, help="Only print the difference.")(command)
-    command = click.option("--settings", "path", metavar="FILE", help="This settings file.")(command)
+    command = click.option(
+        "--settings", "path", metavar="FILE", callback=not_empty, help="This settings file."
+    )(command)
     return click.option(
         "--scope",
         type=click.Choice(["user", "project", "local"]),
@@ -38,39 +44,68 @@ def _settings_options(command: click.decorators.FC) -> click.decorators.FC:
     )(command)
 
 
+def _captured_into(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse a store that every capture would fail on; they could not say so."""
+    named = before_the_command(ctx, "store") if value is None else value
+    if named is None:
+        return None
+    try:
+        backend, path = parse_store(named)
+    except StoreNameError as error:
+        raise click.BadParameter(str(error), ctx, parameter) from None
+    if backend == "memory":
+        raise click.BadParameter("a store in memory would end with each hook", ctx, parameter)
+    if os.path.exists(path) and os.path.isdir(path) != (backend == "filesystem"):
+        wanted = "directory" if backend == "filesystem" else "database"
+        raise click.BadParameter(f"{path} is there and no {wanted}", ctx, parameter)
+    return str(named)
+
+
 @command.command("install")
 @_settings_options
 @click.option(
-    "--store", metavar="STORE", help="Capture into this store; else the hook goes by its environment."
+    "--store",
+    metavar="STORE",
+    callback=_captured_into,
+    help="Capture into this store; else the hook goes by its environment.",
 )
 @click.option("--event", "events", multiple=True, metavar="EVENT", help="Only this event; repeatable.")
-def install(
-    scope: Scope, path: str | None, dry_run: bool, store: str | None, events: tuple[str, ...]
-) -> None:
+def install(path: str | None, store: str | None, events: tuple[str, ...], **given: Any) -> None:
     """Register the capture in a Claude Code settings file; whatever else is in it stays as it is."""
     shell = settings.default_shell(os.environ)
     # A file that others share must not name an interpreter of this machine.
-    python = None if scope == "project" and path is None else settings.interpreter()
+    python = None if given["scope"] == "project" and path is None else settings.interpreter()
     change = settings.install(
-        path or settings.settings_path(scope, os.environ),
+        _file(given["scope"], path),
         events=events or settings.events_for(settings.claude_code_version()),
         command=settings.capture_command(python, store=store, shell=shell),
         shell=shell,
-        dry_run=dry_run,
+        dry_run=given["dry_run"],
     )
-    _show(change, dry_run=dry_run)
+    _show(change, dry_run=given["dry_run"], as_json=given["as_json"])
 
 
 @command.command("uninstall")
 @_settings_options
-def uninstall(scope: Scope, path: str | None, dry_run: bool) -> None:
+def uninstall(scope: Scope, path: str | None, dry_run: bool, as_json: bool) -> None:
     """Take the capture out of a Claude Code settings file again."""
-    change = settings.uninstall(path or settings.settings_path(scope, os.environ), dry_run=dry_run)
-    _show(change, dry_run=dry_run)
+    change = settings.uninstall(_file(scope, path), dry_run=dry_run)
+    _show(change, dry_run=dry_run, as_json=as_json)
 
 
-def _show(change: settings.Change, *, dry_run: bool) -> None:
-    if dry_run:
+def _file(scope: Scope, path: str | None) -> str:
+    found = settings.settings_path(scope, os.environ) if path is None else path
+    if os.path.exists(found) and not os.path.isfile(found):
+        raise click.UsageError(f"{found} is no file: settings stand in a regular one")
+    return found
+
+
+def _show(change: settings.Change, *, dry_run: bool, as_json: bool) -> None:
+    changed = change.before != change.after
+    if as_json and dry_run:
+        output.line({"settings": change.path, "would_change": changed, "diff": change.diff})
+    elif dry_run:
         click.echo(change.diff or "nothing would change", nl=not change.diff)
     else:
-        click.echo(f"{change.path}: {'changed' if change.diff else 'nothing to change'}")
+        sentence = f"{change.path}: {'changed' if changed else 'nothing to change'}"
+        output.outcome(sentence, as_json=as_json, settings=change.path, changed=changed)
