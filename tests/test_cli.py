@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -137,12 +139,42 @@ def test_stats_and_doctor_tell_what_is_there(store: str, tmp_path: Path) -> None
 
 
 def test_doctor_says_what_waits_and_what_cannot_be_opened(tmp_path: Path) -> None:
-    """Exit code 1 when something is wrong."""
+    """Exit code 1 when something is wrong; the spool is shown also when there is no store to open."""
     (tmp_path / "taken").write_text("no store")
+    run("hook", "claude-code", "--store", "file:taken", cwd=tmp_path, stdin='{"hook_event_name": "Stop"}')
     broken = run("doctor", "--json", "--store", "file:taken", cwd=tmp_path)
 
     assert broken.returncode == 1
     assert "taken" in json.loads(broken.stdout)["problem"]
+    assert json.loads(broken.stdout)["spool"]["waiting"] == 1
+    assert "waiting: 1" in run("doctor", "--store", "file:taken", cwd=tmp_path).stdout
+
+
+def test_the_last_capture_is_that_of_a_hook(store: str, tmp_path: Path) -> None:
+    """Neither a save nor an import of what a hook captured elsewhere counts."""
+
+    def told() -> dict[str, object]:
+        found = json.loads(run("doctor", "--json", "--store", store, cwd=tmp_path).stdout)
+        return {name: found[name] for name in ("last capture", "records")}
+
+    elsewhere = ["--store", "file:elsewhere"]
+    run("hook", "claude-code", *elsewhere, cwd=tmp_path, stdin='{"hook_event_name": "SessionStart"}')
+    run("export", "captured.jsonl", *elsewhere, cwd=tmp_path)
+    run("import", "jsonl", "captured.jsonl", "--store", store, cwd=tmp_path)
+    (tmp_path / "log.json").write_text('[{"hook_event_name": "Setup"}]')
+    run("import", "claude-code", "log.json", "--store", store, cwd=tmp_path)
+    assert told() == {"last capture": None, "records": 5}
+
+    run("hook", "claude-code", "--store", store, cwd=tmp_path, stdin='{"hook_event_name": "Stop"}')
+    run("save", "--store", store, cwd=tmp_path, stdin=lines([sample("late", "2036-11-30T10:00:00Z")]))
+    (stop,) = map(
+        json.loads,
+        run(
+            "query", "--where", "data.task_type=turn", "--json", "--store", store, cwd=tmp_path
+        ).stdout.splitlines(),
+    )
+    named = f"{stop['timestamp']} task_completion {stop['pattern_id']}"
+    assert told() == {"last capture": named, "records": 7}
 
 
 def test_delete_needs_to_be_told_what(store: str, tmp_path: Path) -> None:
@@ -228,32 +260,101 @@ def test_bad_input_is_refused_with_its_place(tmp_path: Path, text: str, reason: 
     ("words", "code"),
     [
         (["count", "--store", "ftp:there"], 4),
+        (["count", "--store", ""], 4),
+        (["--store", "", "count"], 4),
         (["count", "--where", "nonsense"], 3),
+        (["count", "--where", "data.x =="], 3),
+        (["count", "--where", "data.x == " + "[" * 100_000], 3),
+        (["count", "--where", "data.x == " + "[" * 900 + "]" * 900], 3),
+        (["demo", "--out", "broken.json"], 4),
+        (["demo", "--out", "broken.json/deeper"], 4),
+        (["demo", "--out", ""], 2),
         (["count", "--since", "yesterday"], 3),
         (["query", "--limit", "-1"], 2),
         (["nonsense"], 2),
         (["import", "claude-code", "nowhere"], 2),
         (["schema", "show", "nonsense"], 3),
         (["hook", "install", "--settings", "broken.json"], 3),
+        (["hook", "install", "--settings", ""], 2),
+        (["hook", "install", "--settings", "."], 2),
+        (["hook", "install", "--settings", "pipe"], 2),
+        (["hook", "uninstall", "--settings", "pipe"], 2),
+        (["hook", "install", "--settings", "new.json", "--store", "postgres:x"], 2),
+        (["hook", "install", "--settings", "new.json", "--store", ""], 2),
+        (["hook", "install", "--settings", "new.json", "--store", "memory:"], 2),
+        (["hook", "install", "--settings", "new.json", "--store", "file:broken.json"], 2),
+        (["--store", "postgres:x", "hook", "install", "--settings", "new.json"], 2),
     ],
 )
 def test_exit_codes_tell_what_was_wrong(tmp_path: Path, words: list[str], code: int) -> None:
     """2 wrong usage, 3 refused, 4 the store; never a traceback."""
     (tmp_path / "broken.json").write_text("{")
-    failed = run(*words, cwd=tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    failed = run(*words, cwd=tmp_path, HOME=str(tmp_path / "home"))
 
     assert failed.returncode == code, failed.stderr
     assert failed.stderr
     assert "Traceback" not in failed.stderr
+    assert sorted(os.listdir(tmp_path)) == ["broken.json", "pipe"]
 
 
-def test_a_closed_pipe_is_no_error(store: str, tmp_path: Path) -> None:
-    """Whoever reads the first line only, gets it and no complaint."""
-    command = f"{sys.executable} -m moai_patterns query --json --all --store {store} | head -n 1"
-    piped = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True)
+def test_a_value_that_is_missing_is_pointed_at(tmp_path: Path) -> None:
+    """The place stands in the message, and how the empty text is written."""
+    refused = run("count", "--where", "data.x ==", cwd=tmp_path).stderr
+    assert 'character 9, behind ==: write one, "" for the empty text' in refused
+    assert run("count", "--where", 'data.x == ""', cwd=tmp_path).stdout == "0\n"
 
-    assert json.loads(piped.stdout)["pattern_id"] == "c"
-    assert piped.stderr == ""
+
+def test_the_help_says_what_the_exit_codes_mean(tmp_path: Path) -> None:
+    """All six, in a table, which so stands on the page too."""
+    shown = run("--help", cwd=tmp_path).stdout
+    assert re.findall(r"^ *(\d)  \S", shown.partition("Exit codes:")[2], re.MULTILINE) == list("012345")
+
+
+def test_what_the_output_cannot_show_is_written_as_an_escape(tmp_path: Path) -> None:
+    """An encoding without the letters of a record ends no command."""
+    run("save", "--store", "file:tree", cwd=tmp_path, stdin=lines([sample(agent="Jörg…")]))
+    shown = run("query", "--store", "file:tree", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "J\\xf6rg\\u2026" in shown.stdout
+
+
+@pytest.mark.parametrize("words", ["query --json --all", "query --all", "export", "export /dev/stdout"])
+def test_a_closed_pipe_is_no_error(tmp_path: Path, words: str) -> None:
+    """Whoever reads one line only, of more than a pipe holds, gets it; the exit code is 0."""
+    many = [sample(f"r{number}", "2025-11-28", agent="x" * 200) for number in range(3000)]
+    run("save", "--store", "file:tree", cwd=tmp_path, stdin=lines(many))
+    command = [sys.executable, "-m", "moai_patterns", *words.split(), "--store", "file:tree"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as piped:
+        assert piped.stdout
+        assert piped.stderr
+        piped.stdout.readline()
+        piped.stdout.close()
+        assert piped.stderr.read() == ""
+    assert piped.returncode == 0
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.1, 0.15, 0.2, 0.3])
+def test_an_interrupt_is_told_without_a_traceback(tmp_path: Path, seconds: float) -> None:
+    """Also while modules are still being loaded."""
+    waiting = "import time; from moai_patterns.cli import main; print(flush=True); raise SystemExit(main())"
+    with subprocess.Popen(
+        [sys.executable, "-c", waiting, "save", "--store", "file:tree"],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.readline()
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == "interrupted; what was acknowledged is stored\n"
+    assert process.returncode == 5
 
 
 def test_terminal_escapes_of_records_do_not_reach_the_terminal(tmp_path: Path) -> None:
