@@ -16,11 +16,12 @@ import pytest
 
 from forks import child, succeed
 from moai_patterns.backends import fileops
-from moai_patterns.backends.base import Batch, Removal
+from moai_patterns.backends.base import BackendBase, Batch, Removal
 from moai_patterns.backends.filesystem import compaction
 from moai_patterns.backends.filesystem.backend import FilesystemBackend
 from moai_patterns.backends.filesystem.lookup import Lookup
 from moai_patterns.backends.filesystem.write import TreeWriter
+from moai_patterns.backends.memory import MemoryBackend
 from moai_patterns.errors import BusyError
 from moai_patterns.instant import DAY
 from moai_patterns.query import Query
@@ -183,6 +184,46 @@ def test_several_ids_are_read_as_of_one_moment(
         seen = [(record["pattern_id"], record["_meta"]["revision"]) for record in found]
         expected = range(3, 0, -1) if revisions == "all" else [3]
         assert sorted(seen) == sorted((name, revision) for name in "AB" for revision in expected)
+
+
+def test_processes_that_delete_the_same_count_each_record_once(tmp_path: Path) -> None:
+    """What another process has removed or changed since it was listed does not count."""
+    path, told = tmp_path / "tree", tmp_path / "told"
+    with checked(path) as store:
+        store.write(Batch([stored(f"r{n}", MIDNIGHT + n) for n in range(3000)]))
+
+        def delete() -> None:
+            removed = FilesystemBackend(str(path)).delete(EVERYTHING)
+            with told.open("a") as file:
+                file.write(f"{removed}\n")
+
+        succeed([child(delete) for _ in range(3)])
+        assert sum(map(int, told.read_text().split())) == 3000
+        assert store.count(EVERYTHING) == 0
+
+
+@pytest.mark.parametrize("kind", ["tree", "memory"])
+def test_a_deletion_leaves_what_was_changed_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Removals go in batches of 500; a record saved anew after it was listed stays and does not count."""
+    store: BackendBase = FilesystemBackend(str(tmp_path / "tree")) if kind == "tree" else MemoryBackend()
+    with closing(store):
+        store.write(Batch([stored(f"r{n:04}", MIDNIGHT + n) for n in range(1200)]))
+        sizes: list[int] = []
+        write = store.write
+
+        def meanwhile(batch: Batch) -> int | None:
+            if not sizes:
+                write(Batch([stored("r0001", MIDNIGHT, 2)]))
+            sizes.append(len(batch.remove))
+            return write(batch)
+
+        monkeypatch.setattr(store, "write", meanwhile)
+        assert store.delete(EVERYTHING) == 1199
+        assert sizes == [500, 500, 200]
+        assert [record["pattern_id"] for record in store.scan(EVERYTHING)] == ["r0001"]
+        assert store.check(read_data=True) == []
 
 
 def test_a_save_into_a_day_that_compaction_empties(tmp_path: Path) -> None:

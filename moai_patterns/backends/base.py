@@ -25,6 +25,9 @@ from moai_patterns.errors import ConflictError as ConflictError
 from moai_patterns.instant import DAY
 from moai_patterns.query import Query, Record
 
+# A tenth of a second under the lock of a store; a hook waits half a second.
+_REMOVED_AT_ONCE = 500
+
 
 class Removal(NamedTuple):
     """Remove a record with its whole history; `revision` is its head's, or None for whatever it is.
@@ -63,8 +66,11 @@ class Problem:
 class Backend(Protocol):
     """What a store must offer. Wrappers override these three verbs and nothing else."""
 
-    def write(self, batch: Batch) -> None:
-        """Write a batch: all of it or nothing. Raises `ConflictError` for a stale revision."""
+    def write(self, batch: Batch) -> int | None:
+        """Write a batch: all of it or nothing. Raises `ConflictError` for a stale revision.
+
+        May return how many removals had something to remove.
+        """
 
     def scan(self, query: Query) -> Iterator[Record]:
         """Yield the exact answer in the query's order, limit and cursor applied last."""
@@ -84,8 +90,11 @@ class BackendBase(ABC):
     durability: str = "os"
 
     @abstractmethod
-    def write(self, batch: Batch) -> None:
-        """Write a batch: all of it or nothing. Raises `ConflictError` for a stale revision."""
+    def write(self, batch: Batch) -> int | None:
+        """Write a batch: all of it or nothing. Raises `ConflictError` for a stale revision.
+
+        May return how many removals had something to remove.
+        """
 
     @abstractmethod
     def scan(self, query: Query) -> Iterator[Record]:
@@ -109,11 +118,18 @@ class BackendBase(ABC):
         return sum(1 for _ in self.scan(query))
 
     def delete(self, query: Query) -> int:
-        """Remove exactly what `scan` yields, at once, and return how many that were."""
+        """Remove exactly what `scan` yields and return how many that were.
+
+        In batches of 500, so that others can write in between; what has another head or is gone by then
+        stays as it is and does not count, if the backend's `write` says so.
+        """
         gone = [Removal(record["pattern_id"], record["_meta"]["revision"]) for record in self.scan(query)]
-        if gone:
-            self.write(Batch(remove=gone))
-        return len(gone)
+        removed = 0
+        for start in range(0, len(gone), _REMOVED_AT_ONCE):
+            batch = gone[start : start + _REMOVED_AT_ONCE]
+            effective = self.write(Batch(remove=batch))
+            removed += len(batch) if effective is None else effective
+        return removed
 
     def drop_days(self, counts: Mapping[int, int]) -> int:
         """Remove those UTC days that hold exactly so many heads and can go unread; return how many went.
@@ -223,9 +239,9 @@ class Derived(BackendBase):
         inner = other._backend if isinstance(other, Derived) else other
         return self._backend is inner
 
-    def write(self, batch: Batch) -> None:
+    def write(self, batch: Batch) -> int | None:
         """Write a batch: all of it or nothing. Raises `ConflictError` for a stale revision."""
-        self._backend.write(batch)
+        return self._backend.write(batch)
 
     def scan(self, query: Query) -> Iterator[Record]:
         """Yield the exact answer in the query's order, limit and cursor applied last."""

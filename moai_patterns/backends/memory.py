@@ -27,15 +27,17 @@ class MemoryBackend(BackendBase):
         self._lock = threading.RLock()
         forking.tell(self)
 
-    def write(self, batch: Batch) -> None:
+    def write(self, batch: Batch) -> int | None:
         """Write a batch: all of it or nothing. Raises `ConflictError` for a stale revision."""
         with self._lock:
             self._must_be_open()
             changed: dict[str, list[Record]] = {}
+            removed = 0
             for identity, revision in batch.remove:
                 kept = changed.get(identity, self._revisions.get(identity, []))
                 if kept and revision in (None, kept[-1]["_meta"]["revision"]):
                     changed[identity] = []
+                    removed += 1
             seq = self._seq
             for record in batch.add:
                 identity = record["pattern_id"]
@@ -56,6 +58,7 @@ class MemoryBackend(BackendBase):
                     self._revisions[identity] = revisions
                 else:
                     self._revisions.pop(identity, None)
+            return removed
 
     def scan(self, query: Query) -> Iterator[Record]:
         """Yield the exact answer in the query's order, limit and cursor applied last."""

@@ -31,7 +31,8 @@ from moai_patterns.query import Query, Record
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from moai_patterns.backends.filesystem.hotlog import Found
+    from moai_patterns.backends.filesystem.hotlog import Found, HotLog
+    from moai_patterns.backends.filesystem.write import Removed
 
 
 def open_tree(path: str, *, durability: str = "os", timeout: float = 30.0) -> BackendBase:
@@ -65,10 +66,15 @@ class FilesystemBackend(BackendBase):
         self.path: str = self._tree.root
         self.durability = durability
 
-    def write(self, batch: Batch) -> None:
-        """Write a batch: all of it or nothing. Raises `ConflictError` for a stale revision."""
+    def write(self, batch: Batch) -> int | None:
+        """Write a batch: all of it or nothing; return how many removals had something to remove.
+
+        Raises `ConflictError` for a stale revision.
+        """
         with self._working(writing=True):
+            self._writer.removed = 0
             self._writer.write(batch.add, batch.remove, batch.fresh)
+            return self._writer.removed
 
     def single_writer(self) -> SingleWriter:
         """Return a writer that spares the file per record."""
@@ -369,8 +375,21 @@ def _acquire_shared(pin: fileops.Lock, timeout: float) -> bool:
     return True
 
 
-def _writer(path: str, durability: str, timeout: float) -> TreeWriter:
-    return TreeWriter(path, durability=durability, timeout=timeout, readable=_readable, line=orjson.dumps)
+class _CountingWriter(TreeWriter):
+    """A writer that tells how many removals of the last batch had something to remove."""
+
+    removed = 0
+
+    def _effective(self, log: HotLog, remove: Sequence[Removed]) -> dict[str, int]:
+        gone = super()._effective(log, remove)
+        self.removed = len(gone)
+        return gone
+
+
+def _writer(path: str, durability: str, timeout: float) -> _CountingWriter:
+    return _CountingWriter(
+        path, durability=durability, timeout=timeout, readable=_readable, line=orjson.dumps
+    )
 
 
 def _readable(record: Record) -> bytes:
