@@ -88,7 +88,6 @@ _LEAD = 28
 _NAMES = b"abcdefghijklmnopqrstuvwxyz_-=%+~"
 _BLOB = b"x" * 2048
 _BLOB_ENDS = 256
-_MANY = 1 << 16  # bytes from which it is faster to look for each beginning than to cut out all words
 _ESCAPES = bytes(code for code in range(256) if code not in b"\\%[")
 
 # The literals by the last letters of a word that ends in them, by their first letters, and the rest.
@@ -154,6 +153,8 @@ def unescaped(text: str) -> tuple[str, list[list[tuple[int, int]]]]:
 
 
 def _is_escaped(text: str) -> bool:
+    if "\\" not in text:
+        return False
     return "\\/" in text or ("\\u00" in text and any(row in text for row in _ROWS))
 
 
@@ -220,8 +221,6 @@ def found(text: str) -> Iterator[str]:
     data = text.encode("utf-8", "surrogatepass")
     if len(data) > 4 * len(_BLOB):
         data = _without_blobs(data)
-    for token in _tokens(data):
-        yield token.decode()
     lower = data.lower()
     for stem, announces in _ANNOUNCED:
         at = lower.find(stem)
@@ -231,6 +230,8 @@ def found(text: str) -> Iterator[str]:
                 yield literal
                 break
             at = lower.find(stem, at + 1)
+    for token in _tokens(data):
+        yield token.decode()
 
 
 def _without_blobs(data: bytes) -> bytes:
@@ -259,12 +260,8 @@ def _tokens(data: bytes) -> list[bytes]:
     words = long.translate(_WORDS).split()
     ends = {word[-4:] for word in words}
     near = [_ends[key] for key in (_END_KEYS & ends) | (_END_KEYS & {end[-2:] for end in ends})]
-    if len(long) > _MANY:
-        near += [_heads[key] for key in _HEAD_KEYS if key in long]
-        heads = set()
-    else:
-        # A word begins after its first letter too: \n, \u001b, %3D and the m of a colour are glued to it.
-        heads = {word[skip : skip + 4] for word in words if len(word) > 15 for skip in range(6)}
+    # A word begins after its first letter too: \n, \u001b, %3D and the m of a colour are glued to it.
+    heads = {word[skip : skip + 4] for word in words if len(word) > 15 for skip in range(6)}
     if heads:
         near += [_heads[key] for key in (_HEAD_KEYS & heads) | (_HEAD_KEYS & {head[:2] for head in heads})]
     text = long.decode("latin-1")  # texts are searched faster than bytes when they are short
@@ -276,14 +273,19 @@ def _long_runs(data: bytes) -> bytes:
     shape = data.translate(_RUNS)
     at = shape.find(_RUN)
     pieces: dict[bytes, None] = {}
+    first = last = 0  # of the piece that grows as long as runs stand close to each other
     while at >= 0:
         end = shape.find(b" ", at)
         if end < 0:
             end = len(data)
         if not _is_name(data[at:end], data[end : end + 1]):
-            pieces[data[max(0, at - _LEAD) : end + 8]] = None
+            if at - _LEAD > last:
+                pieces[data[first:last]] = None
+                first = at - _LEAD
+            last = end + 8
         at = shape.find(_RUN, end)
-    return b"\n".join(pieces)
+    pieces[data[first:last]] = None
+    return b"\n".join(pieces).strip(b"\n")
 
 
 def _is_name(run: bytes, following: bytes) -> bool:

@@ -29,9 +29,9 @@ _TEMPLATE = (
     r"^%[sd]$|x{4}|\*{3}|\.{3}|\u2022|your[_-]|example\."
 )
 _PATH = r"://|\A[.~]{1,2}/|/[A-Za-z][a-z_.-]{2,}(?:/|\Z)"
-_IDENTIFIER = r"[A-Za-z_][A-Za-z_.]*[0-9]{0,2}"
+_IDENTIFIER = r"\A[A-Za-z_][A-Za-z_.]*[0-9]{0,2}\Z"
 _WORDS = r"(?i)pass|pwd|secret|token|key|auth|cred|user|param|arg|env|input|field|config|value|test"
-_UUID = r"(?i)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_UUID = r"(?i)\A[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z"
 _PLAIN_PASSWORDS = (
     "password", "passwd", "pass", "pwd", "user", "username", "token", "x-oauth-basic", "x-token-auth",
 )  # fmt: skip
@@ -287,11 +287,18 @@ def _is_none(value: str) -> bool:
 @lru_cache(maxsize=1024)
 def _is_password(value: str, bare: bool) -> bool:
     """Tell whether the value of a `password` is one, rather than a name, a type, a path or a message."""
-    if not _search("[0-9]")(value) and not (_search("[!#$%^&*?]")(value) and _search("[A-Za-z]{3}")(value)):
+    if len(value) < 6 or not _is_mixed(value) or _is_none(value):
         return False
-    if len(value) < 6 or value[0] in "$%<{[/" or _search(r"\s")(value) or _is_none(value):
+    return not (bare and _search(_IDENTIFIER)(value) and _search(_WORDS)(value))
+
+
+def _is_mixed(value: str) -> bool:
+    """Tell whether a value is of letters and digits or special characters, without a blank."""
+    if value.isalnum() and value.isascii():
+        return not value.isalpha()
+    if value[0] in "$%<{[/" or _search(r"\s")(value):
         return False
-    return not (bare and re.fullmatch(_IDENTIFIER, value) and _search(_WORDS)(value))
+    return bool(_search("[0-9]")(value) or (_search("[!#$%^&*?]")(value) and _search("[A-Za-z]{3}")(value)))
 
 
 def _password(hit: Hit) -> bool:
@@ -315,7 +322,7 @@ def _of_secret(hit: Hit) -> bool:
     return (
         len(secret) >= 8
         and _is_password(secret, hit.is_bare)
-        and (len(secret) >= 12 or not re.fullmatch(_IDENTIFIER, secret))
+        and (len(secret) >= 12 or not _search(_IDENTIFIER)(secret))
     )
 
 
@@ -329,7 +336,7 @@ def _of_key(hit: Hit) -> bool:
 
 @lru_cache(maxsize=1024)
 def _is_long(secret: str) -> bool:
-    return len(secret) >= 16 and (is_random(secret) or re.fullmatch(_UUID, secret) is not None)
+    return len(secret) >= 16 and (is_random(secret) or _search(_UUID)(secret) is not None)
 
 
 def _described(hit: Hit) -> bool:
