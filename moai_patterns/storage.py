@@ -29,6 +29,7 @@ from moai_patterns.schema import admit
 Durability = Literal["os", "group", "record"]
 BATCH = 1000
 _WITH_SPOOL = ("filesystem", "sqlite")
+_LOOK_EVERY = 60.0  # seconds between looks for what waits elsewhere than in the spool beside the store
 _LOG = logging.getLogger("moai_patterns")
 
 
@@ -177,7 +178,7 @@ class PatternStorage:
 
     def _save(self, records: list[Record], operation: str, *, fresh: bool = False) -> Saved:
         saved = self._saver.save(records, operation, fresh=fresh)
-        if self._spool is not None and os.access(self._spool, os.F_OK):
+        if self._spool is not None and (os.access(self._spool, os.F_OK) or time.monotonic() > self._look):
             self._drain()
         self._upkeep.after_save()
         return saved
@@ -186,10 +187,16 @@ class PatternStorage:
         """Take in what captures could not store; a fault leaves it where it waits."""
         if self._place is None:
             return
+        self._look = time.monotonic() + _LOOK_EVERY
         try:
-            spool.drain(self._place, lambda records: self._backend.write(Batch(records)))
-        except OSError as fault:
+            spool.drain(self._place, self._take_in)
+        except Exception as fault:  # noqa: BLE001  whatever it is, the save before it is acknowledged
             _LOG.warning("the spool of %s could not be drained: %s", self.config.base_path, fault)
+
+    def _take_in(self, records: list[Record]) -> None:
+        for record in records:
+            admit(content(record))
+        self._backend.write(Batch(records))
 
     # Asking
 

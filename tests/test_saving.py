@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from moai_patterns import BusyError, PatternStorage, ValidationError, instant
+from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Batch
 from moai_patterns.backends.memory import MemoryBackend
 from moai_patterns.errors import ConflictError, StoreError
 from moai_patterns.saving import Saved, Saver
 from moai_patterns.spool import put
+from moai_patterns.storage import Durability
 from samples import sample
 from stores import contents
 
@@ -264,3 +268,79 @@ def test_waiting_for_a_lock_is_not_multiplied() -> None:
     with PatternStorage(backend, timeout=60.0) as storage, pytest.raises(BusyError):
         storage.save(sample())
     assert backend.calls == 1
+
+
+@pytest.mark.parametrize("backend", ["filesystem", "sqlite"])
+@pytest.mark.parametrize("level", ["os", "group", "record"])
+def test_an_equal_record_is_acknowledged_when_it_is_on_the_medium(
+    backend: str, level: Durability, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wrote it may not have waited, or in vain; only the level `os` takes that as it is."""
+    with PatternStorage(backend, tmp_path / "store") as careless:
+        careless.save(sample())
+        with PatternStorage(backend, tmp_path / "store", durability=level) as careful:
+
+            def refuse(descriptor: int) -> None:
+                raise OSError(5, "Input/output error")
+
+            monkeypatch.setattr(fileops, "sync", refuse)
+            for save in (careful.save, lambda record: careful.save_batch([record])):
+                with nullcontext() if level == "os" else pytest.raises(StoreError, match="Input/output"):
+                    save(sample())
+            monkeypatch.undo()
+            assert careful.save(sample()) is True
+
+
+def test_what_waits_elsewhere_is_taken_in_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An open storage drains what a killed drain left and what lies in a refuge, without being reopened."""
+    base = str(tmp_path / "store")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with PatternStorage("sqlite", base) as storage:
+        storage.save(sample())
+        meta = {"instant": 5, "revision": 1, "recorded_at": 5, "operation": "save"}
+        put(("sqlite", base), [{**sample("waited"), "_meta": meta}], {})
+        draining = tmp_path / "store.db.spool.draining"
+        draining.mkdir()
+        (tmp_path / "store.db.spool").rename(draining / "0.jsonl")
+        storage.save(sample("soon"))
+        assert storage.load("waited") is None
+        now = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now + 61)
+        storage.save(sample("later"))
+        assert storage.load("waited") == sample("waited")
+
+
+def test_what_waits_is_validated(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A spool is a file that anybody may have changed: what is no valid record ends in the quarantine."""
+    base = str(tmp_path / "store")
+    meta = {"instant": 5, "revision": 1, "recorded_at": 5, "operation": "save"}
+    put(("sqlite", base), [{**sample("bad", duration_ms="long"), "_meta": meta}], {})
+    with PatternStorage("sqlite", base) as storage:
+        for number in range(5):
+            storage.save(sample(f"s{number}"))
+        assert storage.load("bad") is None
+        assert storage.stats()["spool"]["quarantined"] == 1
+    assert "$.data.duration_ms" in (tmp_path / "store.db.quarantine").read_text()
+
+
+def test_passing_faults_are_tried_again_by_every_writing_verb() -> None:
+    """A deletion and a copy wait out what passes by itself, like a save."""
+
+    class Shaky(MemoryBackend):
+        faults = 0
+
+        def write(self, batch: Batch) -> None:
+            if self.faults:
+                self.faults -= 1
+                raise StoreError(4, "interrupted")
+            super().write(batch)
+
+    backend = Shaky()
+    with PatternStorage(backend) as storage, PatternStorage("memory") as other:
+        other.save_many([sample("a"), sample("b")])
+        backend.faults = 2
+        assert other.copy_to(storage) == 2
+        backend.faults = 2
+        assert storage.delete("a") == 1

@@ -164,7 +164,7 @@ class _Target:
 
         try:
             write = self._writer()
-            drain(self._location, lambda batch: write(batch, False), limit=DRAINED, environ=self._environ)
+            drain(self._location, lambda batch: _take_in(write, batch), limit=DRAINED, environ=self._environ)
         except Exception as error:  # noqa: BLE001  the payload is stored; what waits goes on waiting
             self._note("drain", error)
 
@@ -236,6 +236,16 @@ class _Target:
         from moai_patterns.collect.faults import note
 
         note(self._location, step, error, now=self._now, environ=self._environ)
+
+
+def _take_in(write: Callable[[list[Record], bool], None], batch: list[Record]) -> None:
+    """Write what waited, if it is valid: a spool is a file, and anybody may have changed it."""
+    from moai_patterns.validation.compiled import valid
+
+    for record in batch:
+        if not valid({key: value for key, value in record.items() if key != "_meta"}):
+            raise ValueError(f"{record.get('pattern_id')!r} is no valid record")
+    write(batch, False)
 
 
 def _location(arguments: Sequence[str], environ: Mapping[str, str]) -> Location:
