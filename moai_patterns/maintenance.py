@@ -12,7 +12,7 @@ from dataclasses import replace
 from moai_patterns import lifecycle
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import BackendBase
-from moai_patterns.errors import BusyError, RetentionError
+from moai_patterns.errors import BusyError, RetentionError, StoreError
 from moai_patterns.lifecycle import Outcome, Plan, Policy
 
 _LOG = logging.getLogger("moai_patterns")
@@ -46,6 +46,7 @@ class Upkeep:
         self._interval = float("inf") if interval is None else interval
         self._due = time.monotonic() + self._interval
         self._running = threading.Lock()
+        self._pid = os.getpid()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -61,20 +62,37 @@ class Upkeep:
 
     def run(self) -> Outcome | None:
         """Plan and apply the policy now; None when somebody is at it already."""
-        if not self._running.acquire(blocking=False):
+        running = self._own_lock()
+        if not running.acquire(blocking=False):
             return None
         try:
-            if self._place is None:
-                return self._work()
-            try:
-                with fileops.Lock(self._place).held(timeout=0.0):
-                    outcome = self._work()
-                    self._note_run(self._place)
-                    return outcome
-            except BusyError:
-                return None
+            return self._work() if self._place is None else self._run_alone(self._place)
         finally:
-            self._running.release()
+            running.release()
+
+    def _own_lock(self) -> threading.Lock:
+        if self._pid != os.getpid():  # a thread that is not in this forked child may have held it
+            self._pid, self._running = os.getpid(), threading.Lock()
+        return self._running
+
+    def _run_alone(self, place: str) -> Outcome | None:
+        path = self._backend.path
+        if path is None or not os.path.exists(path):
+            return Outcome()  # nothing was saved yet, and nothing is made for that
+        lock = fileops.Lock(place)
+        try:
+            lock.acquire(timeout=0.0)
+        except BusyError:
+            return None
+        except OSError as error:
+            raise StoreError(error.errno, f"{place}: cannot be locked for maintenance: {error}") from error
+        try:
+            outcome = self._work()
+            self._note_run(place)
+            return outcome
+        finally:
+            lock.release()
+            lock.close()
 
     def close(self) -> None:
         """Wait for a run in the background to end, which it does after the day that it is at."""
