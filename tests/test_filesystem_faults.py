@@ -337,6 +337,32 @@ def test_what_was_removed_stays_so_without_the_manifest(tmp_path: Path, damage: 
         assert [record["pattern_id"] for record in store.scan(EVERYTHING)] == ["new"]
 
 
+def test_a_damaged_hot_file_keeps_its_day_from_being_compacted_and_no_other(tmp_path: Path) -> None:
+    """Compaction does what it can, then names the file; no answer changes, and healed, the day goes too."""
+    path = tmp_path / "tree"
+    with opened(path) as store:
+        for n in range(12):
+            store.write(Batch([stored(f"r{n:02}", MIDNIGHT + n % 3 * DAY + n)]))
+        store.write(Batch([stored(f"j{n}", MIDNIGHT + n * DAY) for n in range(3)]))
+        store.write(Batch([stored("r01", MIDNIGHT, 2)], [Removal("r02"), Removal("r04")]))
+        before = content(store)
+        hurt = max((path / "2025" / "11" / "30").glob("*.json"))
+        sound, dated = hurt.read_bytes(), hurt.stat().st_mtime_ns
+        flip(hurt, 30)
+        for _ in range(2):
+            with pytest.raises(DamageError, match=f"{hurt.name}.*other days are compacted"):
+                store.compact([TODAY, TODAY + 1, TODAY + 2])
+            assert store.uncompacted_days() == [TODAY + 1]
+            assert store.get("r02") is None
+        hurt.write_bytes(sound)
+        os.utime(hurt, ns=(dated, dated))
+        agree(content(store), before, "once the file is back")
+        assert store.compact([TODAY + 1]) > 0
+        agree(content(store), before, "after the last day, too")
+        assert store.uncompacted_days() == []
+        assert store.check(read_data=True) == []
+
+
 def test_without_both_manifests_segments_speak_for_themselves(tmp_path: Path) -> None:
     """All that lies there is answered, `check` says so, and a compaction refuses with what can be done."""
     path = tmp_path / "tree"

@@ -22,7 +22,7 @@ from moai_patterns.backends.filesystem.backend import FilesystemBackend
 from moai_patterns.backends.filesystem.lookup import Lookup
 from moai_patterns.backends.filesystem.write import TreeWriter
 from moai_patterns.backends.memory import MemoryBackend
-from moai_patterns.errors import BusyError
+from moai_patterns.errors import BusyError, StoreError
 from moai_patterns.instant import DAY
 from moai_patterns.query import Query
 from moai_patterns.testing.pools import MIDNIGHT, stored
@@ -224,6 +224,35 @@ def test_a_deletion_leaves_what_was_changed_meanwhile(
         assert sizes == [500, 500, 200]
         assert [record["pattern_id"] for record in store.scan(EVERYTHING)] == ["r0001"]
         assert store.check(read_data=True) == []
+
+
+def test_threads_that_ask_while_the_store_is_closed_are_refused(tmp_path: Path) -> None:
+    """They get an answer, or the error of a closed store, and never one of a file that is gone."""
+    path = str(tmp_path / "tree")
+    with closing(FilesystemBackend(path)) as store:
+        store.write(Batch([stored(f"r{n}", MIDNIGHT + n * DAY) for n in range(20)]))
+        store.compact(range(TODAY, TODAY + 10))
+    for _ in range(20):
+        store = FilesystemBackend(path)
+        faults: list[BaseException] = []
+
+        def ask(store: FilesystemBackend = store, faults: list[BaseException] = faults) -> None:
+            try:
+                for n in range(10_000):
+                    assert store.get(f"r{n % 20}") is not None
+                    store.write(Batch(remove=[Removal("none")]))
+                    assert next(store.scan(EVERYTHING))
+            except BaseException as refusal:
+                faults.append(refusal)
+
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.02)
+        store.close()
+        for thread in threads:
+            thread.join()
+        assert [type(fault) for fault in faults] == [StoreError] * 3, faults
 
 
 def test_a_save_into_a_day_that_compaction_empties(tmp_path: Path) -> None:

@@ -162,7 +162,8 @@ class FilesystemBackend(BackendBase):
         """Bring closed UTC days into segments; return how many heads were moved.
 
         Removals and superseded revisions become physical wherever that is possible, whatever the
-        days. A second compaction at the same time waits. Raises `BusyError` after the timeout.
+        days. A second compaction at the same time waits. Raises `BusyError` after the timeout, and
+        `DamageError` when all is done but the days in which something is damaged.
         """
         with self._maintained() as maintenance:
             return maintenance.compact(days) if maintenance else 0
@@ -193,9 +194,10 @@ class FilesystemBackend(BackendBase):
 
     def close(self) -> None:
         """Release files, locks and connections; a second call does nothing."""
-        if not self._closed:
-            self._closed = True
-            self._writer.close()
+        with translated(self.path), self._working().mutex:  # after what other threads are doing
+            if not self._closed:
+                self._closed = True
+                self._writer.close()
 
     def _by_ids(self, query: Query) -> Iterator[Record]:
         identities = [identity for identity in dict.fromkeys(query.ids or ()) if _is_text(identity)]
@@ -327,21 +329,21 @@ class _Working:
 
     def __init__(self, backend: FilesystemBackend, writing: bool) -> None:
         self._backend = backend
-        self._mutex = backend._mutex
+        self.mutex = backend._mutex
         self._writing = writing
 
     def __enter__(self) -> None:
-        self._mutex.acquire()
+        self.mutex.acquire()
         try:
             self._backend._must_be_open()
         except BaseException:
-            self._mutex.release()
+            self.mutex.release()
             raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._mutex.release()
+        self.mutex.release()
         if isinstance(error, OSError) and not isinstance(error, PatternError):
             raise _as_ours(error, self._backend.path, self._writing) from error
 

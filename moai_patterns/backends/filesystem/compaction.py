@@ -51,9 +51,9 @@ class Folding:
         self.snapshot = snapshot
         self.overlay = snapshot.overlay
         self.changed = {digest(identity): identity for identity in self.overlay.ids()}
-        stale = {day for identity in self.changed.values() for day in self._stale(identity)}
+        self.stale = {day for identity in self.changed.values() for day in self._stale(identity)}
         self.days = set(days)
-        self.rewritten = stale | {day for day in self.days if self.has_loose(day)}
+        self.rewritten = self.stale | {day for day in self.days if self.has_loose(day)}
         self._oldest_loose = self._outside() if self.changed else {}
 
     def drops(self, record: Record, seq: int) -> bool:
@@ -114,8 +114,12 @@ class Folding:
         return oldest
 
 
-def build(tree: Tree, folding: Folding) -> tuple[Manifest, int]:
-    """Write the segments of a new generation; return the manifest to be and how many heads came in."""
+def build(tree: Tree, folding: Folding) -> tuple[Manifest, int, dict[int, str]]:
+    """Write the segments of a new generation.
+
+    Return the manifest to be, how many heads came in, and what is damaged in the days that stay as they
+    are for it: one file that cannot be read is no reason to leave the others.
+    """
     known = folding.snapshot.cold.manifest
     if known.guessed and any(manifest.segment_files(tree)):
         raise DamageError(
@@ -125,16 +129,32 @@ def build(tree: Tree, folding: Folding) -> tuple[Manifest, int]:
     generation = known.generation + 1
     changes: dict[str, dict[int, SegmentFacts | None]] = {part: {} for part in PARTS}
     moved = 0
+    damaged: dict[int, str] = {}
     for day in sorted(folding.rewritten):
-        taken = [0]
-        for part in PARTS:
-            if part == "history" and not folding.changed and day not in known.history:
-                continue  # no need to read the day a second time
-            records = _sorted(folding, day, part, taken)
-            changes[part][day] = _write(tree, day, part, generation, records)
-        moved += taken[0]
+        try:
+            built, taken = _build_day(tree, folding, day, generation)
+        except DamageError as damage:
+            damaged[day] = str(damage)
+            continue
+        moved += taken
+        for part, facts in built.items():
+            changes[part][day] = facts
     heads, history = (known.part(part).changed(changes[part]) for part in PARTS)
-    return replace(known, generation=generation, heads=heads, history=history), moved
+    return replace(known, generation=generation, heads=heads, history=history), moved, damaged
+
+
+def _build_day(
+    tree: Tree, folding: Folding, day: int, generation: int
+) -> tuple[dict[str, SegmentFacts | None], int]:
+    """Write the segments of a day; return their facts by part, and how many heads came in."""
+    known, taken = folding.snapshot.cold.manifest, [0]
+    built: dict[str, SegmentFacts | None] = {}
+    for part in PARTS:
+        if part == "history" and not folding.changed and day not in known.history:
+            continue  # no need to read the day a second time
+        records = _sorted(folding, day, part, taken)
+        built[part] = _write(tree, day, part, generation, records)
+    return built, taken[0]
 
 
 def commit(tree: Tree, content: Manifest, log: HotLog) -> None:

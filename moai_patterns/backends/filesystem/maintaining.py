@@ -12,7 +12,7 @@ from moai_patterns.backends.filesystem.cold import Cold
 from moai_patterns.backends.filesystem.compaction import Folding
 from moai_patterns.backends.filesystem.reading import Snapshot
 from moai_patterns.backends.filesystem.write import TreeWriter
-from moai_patterns.errors import BusyError
+from moai_patterns.errors import BusyError, DamageError
 from moai_patterns.query import Query
 
 _PATIENCE = 2.0  # seconds that the removal of compacted sources waits for readers
@@ -32,15 +32,24 @@ class Maintenance:
         self._tree = writer.tree
 
     def compact(self, days: Sequence[int]) -> int:
-        """Bring closed UTC days into segments and sweep; return how many heads were moved."""
+        """Bring closed UTC days into segments and sweep; return how many heads were moved.
+
+        Days with something damaged stay as they are. Raises `DamageError` for them, after the others.
+        """
         self._mend()
         folding = Folding(self._snapshot(), days)
-        moved = 0
+        moved, damaged, applied = 0, dict[int, str](), True
         if folding.rewritten:
-            content, moved = compaction.build(self._tree, folding)
+            content, moved, damaged = compaction.build(self._tree, folding)
             with self._writer.locked() as log:
                 compaction.commit(self._tree, content, log)
-        self._sweep(folding)
+        if damaged:
+            # Journals say of a segment that could not be rewritten what is gone or superseded in it.
+            applied = folding.stale.isdisjoint(damaged)
+            folding = Folding(folding.snapshot, folding.days - damaged.keys())
+        self._sweep(folding, with_journals=applied)
+        if damaged:
+            raise DamageError("; ".join(damaged.values()) + "; all other days are compacted")
         return moved
 
     def drop_days(self, query: Query, counts: Mapping[int, int] | None = None) -> int:
@@ -85,7 +94,7 @@ class Maintenance:
         snapshot.must_be_whole()
         return snapshot
 
-    def _sweep(self, folding: Folding) -> None:
+    def _sweep(self, folding: Folding, *, with_journals: bool) -> None:
         sweeping.temporary_files(self._tree, time.time())
         cold = Cold(self._tree, manifest.load(self._tree))
         try:
@@ -93,9 +102,10 @@ class Maintenance:
             # segments what goes, so hot files, of which there may be many, keep nobody waiting.
             with self._pin().held(timeout=_PATIENCE):
                 pass
-            sweeping.hot_files(self._tree, folding, cold)
+            whole = sweeping.hot_files(self._tree, folding, cold)
             with self._pin().held(timeout=_PATIENCE):
-                sweeping.journals(self._writer, folding, cold)
+                if whole and with_journals:
+                    sweeping.journals(self._writer, folding, cold)
                 sweeping.segments(self._tree, cold)
             sweeping.log_lines(self._writer)
         except BusyError:

@@ -130,7 +130,10 @@ def write(tree: Tree, content: Manifest) -> None:
 
 def renew_copy(tree: Tree) -> None:
     """Write the copy anew unless it is what the manifest is: a kill may have come between the two."""
-    data = fileops.read(tree.manifest)
+    try:
+        data = fileops.read(tree.manifest)
+    except FileNotFoundError:
+        return  # the tree is being made
     try:
         if fileops.read(copy_path(tree)) == data:
             return

@@ -20,23 +20,31 @@ from moai_patterns.backends.filesystem.sealed import seal_line
 from moai_patterns.backends.filesystem.segment_writer import DATA, INDEX
 from moai_patterns.backends.filesystem.tree import Tree
 from moai_patterns.backends.filesystem.write import TreeWriter
-from moai_patterns.errors import BusyError
+from moai_patterns.errors import BusyError, DamageError
 from moai_patterns.instant import DAY
 
 _GRACE = 3600.0  # seconds after which a temporary file belongs to nobody any more
 
 
-def hot_files(tree: Tree, folding: Folding, cold: Cold) -> None:
-    """Remove the hot files that segments hold now, and those of removed ids."""
+def hot_files(tree: Tree, folding: Folding, cold: Cold) -> bool:
+    """Remove the hot files that segments hold now, and those of removed ids.
+
+    Return whether all of these could be told: a damaged file stays, and so must the removal of its id.
+    """
+    whole = True
     removed = {digest(identity): identity for identity in folding.overlay.removed}
     for day, directory in manifest.day_directories(tree.root):
         parts = [part for part in (cold.segment(name, day) for name in PARTS) if part is not None]
         for names in folding.snapshot.hot_names(day):
             for _, name, _, hashed in names:
-                is_cold = any(part.may_hold(hashed) for part in parts)
-                if is_cold or (hashed in removed and _is_gone(folding, day, name)):
-                    fileops.remove(os.path.join(directory, name))
+                try:
+                    is_cold = any(part.may_hold(hashed) for part in parts)
+                    if is_cold or (hashed in removed and _is_gone(folding, day, name)):
+                        fileops.remove(os.path.join(directory, name))
+                except DamageError:
+                    whole = False
         _remove_empty(directory, tree.root)
+    return whole
 
 
 def _is_gone(folding: Folding, day: int, name: str) -> bool:
