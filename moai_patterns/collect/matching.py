@@ -38,13 +38,13 @@ _PLAIN_PASSWORDS = (
 # Where a value without quotes ends: at a separator that separates, and at what closes something.
 _END_OF_BARE = (
     r"""[,;&|](?=[\s,;&|"'`\\)}\]>]|\Z|amp;|[\w.\[\]-]{1,64}["'\\]{0,4}[=:])"""
-    r"""|["'`](?![\w!@#$%^*+~?-])|\\+(?:["'`nrtbu]|\Z)|<(?=[/!<]|[A-Za-z][\w-]{0,20}/?>|\Z)"""
+    r"""|"|['`](?![\w!@#$%^*+~?-])|\\+(?:["'`nrtbu]|\Z)|<(?=[/!<]|[A-Za-z][\w-]{0,20}/?>|\Z)"""
     r"""|>(?=[<"'`&\\,;)]|\Z)|[)}\]](?![\w!@#$%^*+~?-])"""
 )
 # A call, an index, a member or a quote that opens within it: what programs have after a name.
 _CODE = (
     r"""\A[A-Za-z_][\w.:>-]*[(\[{](?:\Z|[)\]}"'&*-]|[A-Za-z_]|[0-9]+(?:[,)\]}.:]|\Z))"""
-    r"""|\A[A-Za-z_]{2,}[0-9]?[+*/-][0-9]{1,3}\Z|->|\w::\w|[+(,=\[{:]["']"""
+    r"""|\A[A-Za-z_]{2,}[0-9]?[+*/-][0-9]{1,3}\Z|->|\w::\w|[+(,\[{:]'"""
     r"""|\.[A-Z]\w*(?:Key|Token|Secret|Password|Credentials?)\Z"""
 )
 _DESCRIPTION = r"""(?i)(?:name|key)\\{0,7}["']?\s?:\s?\\{0,7}["'][\w.-]{0,64}\Z"""

@@ -268,7 +268,7 @@ NAMED: tuple[tuple[str, str, str, str, str, str], ...] = (
         "described-value",
         "assigned",
         "pass pwd secret token key",
-        r"""[\w.-]{0,40}\\{0,7}["'](?![:)\].])""",
+        r"""[\w.-]{0,40}\\{0,7}["'](?!:)""",
         "described",
         "detect-secrets",
     ),
