@@ -98,6 +98,20 @@ def in_project(text: str, environ: Mapping[str, str]) -> str:
     return f"{_NAMES[backend]}:{os.path.join(project, path)}"
 
 
+def absolute(backend: str, path: object) -> str:
+    """Return a base path so that it means the same wherever the process goes from here.
+
+    Raises `StoreNameError` for what is no path.
+
+    >>> absolute("sqlite", "/captures/patterns/")
+    '/captures/patterns.db'
+    """
+    found = os.fspath(path) if isinstance(path, str | os.PathLike) else path
+    if not isinstance(found, str) or not found.strip() or "\0" in found:
+        raise StoreNameError(f"base_path is the path of a store, not {repr(path)[:80]}")
+    return _plain(backend, os.path.abspath(found))
+
+
 def beside(location: Location, suffix: str) -> str:
     """Return the path of a file that belongs to a store: its base path with `suffix` behind it.
 

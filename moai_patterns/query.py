@@ -37,7 +37,7 @@ class Query:
             `instant`, a `datetime` (naive: local time), a `date` or a date alone (the whole local
             day, so an `end_date` of that form includes it to its last microsecond), or an int of UTC
             microseconds.
-        limit: the most records to return, None for no limit. Default 100.
+        limit: the most records to return; None, the default, for no limit.
         tags: records with any of these in `context.tags`; None or empty for all.
         where: a condition made with `field()`, or a mapping of paths to the values they equal.
         order: `newest` first by (instant, id, revision), `oldest` first, or `arrival`: the order in
@@ -55,7 +55,7 @@ class Query:
     pattern_type: str | Sequence[str] | None = None
     start_date: Bound = None
     end_date: Bound = None
-    limit: int | None = 100
+    limit: int | None = None
     tags: Sequence[str] | None = None
     _: KW_ONLY
     where: Condition | Mapping[str, Any] | None = None

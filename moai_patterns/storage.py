@@ -8,29 +8,34 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from math import inf
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from moai_patterns import backup, lifecycle, spool
 from moai_patterns.backends.base import Backend, Batch, Problem, SingleWriter
 from moai_patterns.backends.opening import open_backend
-from moai_patterns.conditions import Condition, text
+from moai_patterns.conditions import Condition, shortened, text
 from moai_patterns.errors import PatternError, QueryError, ValidationError
 from moai_patterns.identifiers import new_id
 from moai_patterns.instant import DAY, isoformat
 from moai_patterns.lifecycle import Outcome, Plan, Policy
-from moai_patterns.location import SPOOL, beside, parse_store
+from moai_patterns.location import SPOOL, absolute, beside, parse_store
 from moai_patterns.maintenance import Upkeep
 from moai_patterns.query import Bound, Order, Query, Record
 from moai_patterns.results import Results
 from moai_patterns.saving import Saved, Saver, content, retried
 from moai_patterns.schema import admit
+from moai_patterns.validation.compiled import encodable
 
 Durability = Literal["os", "group", "record"]
 BATCH = 1000
 _WITH_SPOOL = ("filesystem", "sqlite")
 _LOOK_EVERY = 60.0  # seconds between looks for what waits elsewhere than in the spool beside the store
 _LOG = logging.getLogger("moai_patterns")
+
+
+_NOTHING_ELSE = (None, None, 100, None, None, "newest", None)
 
 
 class _Omitted(int):
@@ -94,11 +99,17 @@ class PatternStorage:
     ) -> None:
         if durability not in ("os", "group", "record"):
             raise ValueError(f"durability is os, group or record, not {durability!r}")
+        _must_be_days("compression_threshold_days", compression_threshold_days)
+        _must_be_days("retention_days", retention_days)
+        _must_be_seconds("timeout", timeout)
+        _must_be_text("actor", actor)
         retained = None if isinstance(retention_days, _Omitted) else retention_days
         self._policy = Policy(compression_threshold_days, retained)
-        path = os.fspath(base_path)
         name = backend if isinstance(backend, str) else type(backend).__name__
-        self.config = StorageConfig(name, path, compression_threshold_days, int(retention_days))
+        named = isinstance(backend, str) and backend != "memory"
+        path = absolute(name, base_path) if named else ""
+        shown = os.fspath(base_path) if isinstance(base_path, str | os.PathLike) else ""
+        self.config = StorageConfig(name, shown, compression_threshold_days, int(retention_days))
         self._clock = clock
         self._timeout = timeout
         self._backend = open_backend(backend, path, durability=durability, timeout=timeout)
@@ -150,11 +161,11 @@ class PatternStorage:
         Holds one batch (default 1,000 records) in memory. A refused record raises `ValidationError`
         that names its position in the stream and says what is stored: every batch before its own.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size is at least 1, not {batch_size}")
+        if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
+            raise ValueError(f"batch_size is a whole number of at least 1, not {batch_size!r}")
         stream = iter(patterns)
         stored = 0
-        while batch := list(islice(stream, batch_size)):
+        while batch := _next_batch(stream, batch_size, stored):
             outcome = f"the first {stored} records of the stream are stored, the others are not"
             admitted = _admit_all(batch, stored, outcome)
             try:
@@ -171,7 +182,8 @@ class PatternStorage:
 
     def delete(self, which: str | Query) -> int:
         """Remove a record by id, or all that answer a query, with their history; return how many."""
-        query = Query(ids=(which,), limit=None) if isinstance(which, str) else which
+        query = Query(ids=(which,)) if isinstance(which, str) else which
+        _must_be("what to delete", query, Query)
         if query.revisions != "heads":
             raise QueryError("a record goes with all its revisions; ask for heads")
         return retried(lambda: self._backend.delete(query), self._timeout)
@@ -209,6 +221,8 @@ class PatternStorage:
 
     def get_many(self, ids: Iterable[str]) -> list[Record | None]:
         """Return the records of these ids in their order, None where there is none."""
+        if isinstance(ids, str) or not isinstance(ids, Iterable):
+            raise QueryError(f"ids takes several ids, not {ids!r}")
         wanted = list(ids)
         found = {r["pattern_id"]: content(r) for r in self._backend.scan(Query(ids=wanted, limit=None))}
         return [found.get(identity) for identity in wanted]
@@ -227,16 +241,17 @@ class PatternStorage:
     ) -> Results:
         """Return the records that answer, newest first; both date bounds are inclusive.
 
-        The parameters are those of `Query`, and a `Query` may stand in the place of them all.
-        Raises `QueryError` for a value without meaning.
+        The parameters are those of `Query`, and a `Query`, with the limit that it says, may stand in the
+        place of them all. Raises `QueryError` for a value without meaning.
         """
-        question = (
-            pattern_type
-            if isinstance(pattern_type, Query)
-            else Query(
+        if isinstance(pattern_type, Query):
+            question = pattern_type
+            if (start_date, end_date, limit, tags, where, order, cursor) != _NOTHING_ELSE:
+                raise QueryError("give a Query or its parameters, not both")
+        else:
+            question = Query(
                 pattern_type, start_date, end_date, limit, tags, where=where, order=order, cursor=cursor
             )
-        )
         found = list(self._backend.scan(question))
         more = bool(found) and len(found) == question.limit
         return Results(map(content, found), question.cursor_after(found[-1]) if more else None)
@@ -265,7 +280,7 @@ class PatternStorage:
             "count": sum(kinds.values()),
             "kinds": dict(sorted(kinds.items())),
             "days": {isoformat(day * DAY)[:10]: counts for day, counts in sorted(days.items())},
-            "bytes": self._backend.sizes(),
+            "bytes": {"hot": 0, "cold": 0, **self._backend.sizes()},
             "oldest": oldest and oldest["timestamp"],
             "newest": newest and newest["timestamp"],
             "spool": spool.status(self._place) if self._place else {},
@@ -281,6 +296,7 @@ class PatternStorage:
         newest record.
         """
         days = self.config.retention_days if retention_days is None else retention_days
+        _must_be_days("retention_days", days)
         return self.apply(self.plan(policy=Policy(None, days))).expired
 
     def compress_old_files(self) -> int:
@@ -292,6 +308,10 @@ class PatternStorage:
 
     def plan(self, now: int | None = None, *, policy: Policy | None = None) -> Plan:
         """Return what would be compacted and expired at `now` (UTC microseconds; default the clock)."""
+        if policy is not None:
+            _must_be("policy", policy, Policy)
+        if now is not None:
+            _must_be("now", now, int)
         return lifecycle.plan(self._backend, policy or self._policy, now, clock=self._now)
 
     def apply(
@@ -305,6 +325,9 @@ class PatternStorage:
 
         Raises `RetentionError` when the archive is this store, or when more would go than was planned.
         """
+        _must_be("plan", plan, Plan)
+        if archive is not None:
+            _must_be("archive", archive, PatternStorage)
         target = None if archive is None else archive._backend
         return lifecycle.apply(self._backend, plan, archive=target, on_day=on_day, clock=self._now)
 
@@ -330,6 +353,9 @@ class PatternStorage:
         layout `on_refused` hears of what is damaged or no valid record, and the rest is copied;
         without it the first such raises `DamageError`.
         """
+        _must_be("other", other, PatternStorage)
+        if query is not None:
+            _must_be("query", query, Query)
         return backup.copy(self._backend, other._backend, query, on_batch, on_refused, timeout=self._timeout)
 
     def check(self, *, read_data: bool = False) -> list[Problem]:
@@ -397,6 +423,38 @@ def open_store(store: str, **options: Any) -> PatternStorage:
     return PatternStorage(backend, base_path, **options)
 
 
+def _must_be(name: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise QueryError(f"{name}: takes a {kind.__name__}, not {shortened(value)}")
+
+
+def _must_be_days(name: str, days: object) -> None:
+    if not isinstance(days, int) or isinstance(days, bool) or days < 0:
+        raise ValueError(f"{name} is a whole number of days from 0 on, not {days!r}")
+
+
+def _must_be_seconds(name: str, seconds: object) -> None:
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds < inf:
+        raise ValueError(f"{name} is a number of seconds from 0 on, not {seconds!r}")
+
+
+def _must_be_text(name: str, value: object) -> None:
+    if value is not None and not (isinstance(value, str) and encodable(value)):
+        raise ValueError(f"{name} is a text that UTF-8 can write, or None, not {value!r}")
+
+
+def _next_batch(stream: Iterator[Mapping[str, Any]], size: int, stored: int) -> list[Mapping[str, Any]]:
+    """Return the next records; a fault of the stream says in a note how far it came."""
+    batch: list[Mapping[str, Any]] = []
+    try:
+        batch.extend(islice(stream, size))
+    except Exception as error:
+        read = stored + len(batch)
+        error.add_note(f"the stream broke off at record {read}; the first {stored} records are stored")
+        raise
+    return batch
+
+
 def _captured(kind: str, data: Mapping[str, Any], context: Mapping[str, Any] | None, now: int) -> Record:
     """A validated record of `data`, stamped with a new id and the time in microseconds."""
     pattern: dict[str, Any] = {
@@ -424,7 +482,9 @@ def _admit_all(patterns: Iterable[Mapping[str, Any]], first: int, outcome: str) 
 def _unlimited(query: Query | None, parameters: dict[str, Any]) -> Query:
     if query is not None and parameters:
         raise QueryError("give a Query or its parameters, not both")
+    if query is not None and not isinstance(query, Query):
+        raise QueryError(f"query is a Query, not {query!r}; a kind is given as pattern_type=...")
     try:
-        return query or Query(**{"limit": None, **parameters})
+        return query or Query(**parameters)
     except TypeError as error:
         raise QueryError(str(error).replace("Query.__init__() ", "")) from None

@@ -24,7 +24,7 @@ def open_backend(backend: str | Backend, base_path: str, **options: Any) -> Back
     if isinstance(backend, BackendBase):
         return backend
     if not isinstance(backend, str):
-        if isinstance(backend, Backend):
+        if isinstance(backend, Backend) and not isinstance(backend, type):
             return Derived(backend)
         raise ValueError(f"backend is a name or an object with write, scan and close, not {backend!r}")
     if backend == "memory":
