@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from moai_patterns.backends.filesystem.segment import Segment
-from moai_patterns.backends.filesystem.segment_check import rebuild_index
 from moai_patterns.errors import DamageError
 from segments import START, anew, files, made, some, stored
 
@@ -189,34 +188,6 @@ def test_the_index_is_a_cache(tmp_path: Path) -> None:
         if content is None:
             index.rmdir()
             index.write_bytes(b"")
-
-
-def test_a_lost_index_is_rebuilt_to_the_byte(tmp_path: Path) -> None:
-    """`rebuild_index` makes the file that was written first, also over a damaged one."""
-    segment = made(tmp_path, some(300, ids=40))
-    index = files(segment)[1]
-    before = index.read_bytes()
-
-    for damage in (None, b"damaged"):
-        if damage is None:
-            index.unlink()
-        else:
-            index.write_bytes(damage)
-        rebuild_index(segment.path)
-        assert index.read_bytes() == before
-        assert len(list(tmp_path.iterdir())) == 2
-
-
-def test_no_index_is_rebuilt_over_damaged_data(tmp_path: Path) -> None:
-    """An index of what is left would hide the loss, so the damage is named and the file stays as it is."""
-    segment = made(tmp_path, some(300))
-    data, index = files(segment)
-    before = index.read_bytes()
-    data.write_bytes(data.read_bytes()[:-25])
-
-    with pytest.raises(DamageError, match=r"jsonl\.gz, byte \d+: "):
-        rebuild_index(segment.path)
-    assert index.read_bytes() == before
 
 
 def test_a_missing_data_file_says_so(tmp_path: Path) -> None:

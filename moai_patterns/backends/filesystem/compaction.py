@@ -24,8 +24,8 @@ from moai_patterns.backends.filesystem.cold import Cold
 from moai_patterns.backends.filesystem.hotlog import HotLog
 from moai_patterns.backends.filesystem.manifest import PARTS, Manifest
 from moai_patterns.backends.filesystem.names import digest
-from moai_patterns.backends.filesystem.reading import Snapshot, key
-from moai_patterns.backends.filesystem.segment_writer import DATA, INDEX, SegmentFacts, write_segment
+from moai_patterns.backends.filesystem.reading import Snapshot
+from moai_patterns.backends.filesystem.segment_writer import DATA, INDEX, SegmentFacts, key, write_segment
 from moai_patterns.backends.filesystem.tree import Tree
 from moai_patterns.errors import DamageError
 from moai_patterns.instant import DAY, isoformat

@@ -26,6 +26,7 @@ from moai_patterns.backends.filesystem.lookup import read_hot
 from moai_patterns.backends.filesystem.manifest import PARTS, day_directories
 from moai_patterns.backends.filesystem.names import day_path, parse_hot
 from moai_patterns.backends.filesystem.overlay import HOT, Overlay
+from moai_patterns.backends.filesystem.segment_writer import key
 from moai_patterns.backends.filesystem.tree import Tree
 from moai_patterns.errors import BusyError, DamageError
 from moai_patterns.instant import DAY, SECOND
@@ -251,12 +252,6 @@ def in_runs(entries: Sequence[int], key: Callable[[int], int], *, reverse: bool 
         for start in range(0, len(entries), _RUN)
     ]
     return merge(*runs, key=key, reverse=reverse) if len(runs) > 1 else chain.from_iterable(runs)
-
-
-def key(record: Record) -> tuple[int, str, int]:
-    """Return what a tree sorts by: instant, id, revision."""
-    meta = record["_meta"]
-    return (meta["instant"], record["pattern_id"], meta["revision"])
 
 
 def reach(query: Query) -> tuple[int | None, int | None, tuple[str, ...] | None]:

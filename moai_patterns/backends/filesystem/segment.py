@@ -72,10 +72,6 @@ class Segment:
         files = self._files()
         return bool(files.lost) or bool(files.index.places(hashed))
 
-    def __contains__(self, pattern_id: str) -> bool:
-        """Tell by the side index alone whether this id, or one with the same hash, is in here."""
-        return self.may_hold(digest(pattern_id))
-
     def scan(
         self,
         since: int | None = None,

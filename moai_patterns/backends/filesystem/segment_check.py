@@ -15,7 +15,6 @@ from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Problem
 from moai_patterns.backends.filesystem.segment_writer import DATA, INDEX, SegmentFacts, Tally
 from moai_patterns.backends.filesystem.sideindex import SLOTS, NoIndexError, SideIndex
-from moai_patterns.errors import DamageError
 from moai_patterns.query import Record
 
 Read = Callable[[int, int], bytes]  # offset, length -> the bytes there, fewer at the end of the file
@@ -26,7 +25,6 @@ _CHUNK = 1 << 16
 _UNTRUSTED = 1 << 26
 _ANY = 1 << 62
 _INT64 = 1 << 63
-_NEW = ".new"
 
 
 class Piece(NamedTuple):
@@ -186,27 +184,6 @@ def _close_gaps(tally: Tally, gaps: list[Piece], first: int, last: int) -> None:
     gaps.clear()
 
 
-def rebuild_index(stem_path: str) -> None:
-    """Write the side index of a segment anew from its data file, under its name at once, synced.
-
-    Syncing the directory is left to the caller. Raises `DamageError` when the data file is damaged,
-    and `OSError` from the medium.
-    """
-    path = stem_path + DATA
-    descriptor = fileops.open_read(path)
-    try:
-        read, size = read_at(descriptor), os.fstat(descriptor).st_size
-        found = rebuild(read, size, trusted=False)
-        if found.damage:
-            raise DamageError("; ".join(f"{path}, byte {at}: {reason}" for at, reason in found.damage))
-        data = b"".join(found.tally.index.chunks(bytes.fromhex(digest_of(read, size)), size))
-    finally:
-        os.close(descriptor)
-    fileops.remove(stem_path + INDEX + _NEW)
-    fileops.create(stem_path + INDEX + _NEW, data, sync=True)
-    fileops.rename(stem_path + INDEX + _NEW, stem_path + INDEX)
-
-
 def digest_of(read: Read, size: int) -> str:
     """Return the SHA-256 of the first `size` bytes in hexadecimal digits."""
     found, at = sha256(), 0
@@ -246,7 +223,7 @@ def check(stem_path: str, facts: SegmentFacts, *, read_data: bool) -> list[Probl
 
 def _check_index(path: str, facts: SegmentFacts, problems: list[Problem]) -> bytes:
     """Look at the side index by itself and return its bytes; none when it is of no use."""
-    remedy = "; reading goes without it, repair writes it anew from the data"
+    remedy = "; reading makes one in memory, and a compaction that changes this day writes it anew"
     try:
         data = fileops.read(path)
         index = SideIndex(data)

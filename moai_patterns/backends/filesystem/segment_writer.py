@@ -20,7 +20,7 @@ from moai_patterns.backends import fileops
 from moai_patterns.backends.filesystem import codec
 from moai_patterns.backends.filesystem.sideindex import SLOTS, IndexBuilder
 from moai_patterns.errors import DamageError
-from moai_patterns.query import Key, Record
+from moai_patterns.query import Key, Query, Record
 
 DATA = ".jsonl.gz"
 INDEX = ".idx"
@@ -28,6 +28,8 @@ INDEX = ".idx"
 # stand in memory together.
 _MEMBER_BYTES = 1 << 20
 _T = TypeVar("_T", int, str)
+# What a segment, and all of a tree, is sorted by.
+key = Query(order="oldest").key
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +75,6 @@ def _are_facts(value: dict[str, Any]) -> bool:
     if {name: type(found) for name, found in value.items()} != _TYPES:
         return False
     return all(type(kind) is str and type(number) is int for kind, number in value["kinds"].items())
-
-
-def key(record: Record) -> Key:
-    """Return what the records of a segment are sorted by: instant, id, revision."""
-    meta = record["_meta"]
-    return (meta["instant"], record["pattern_id"], meta["revision"])
 
 
 class Tally:
