@@ -53,6 +53,8 @@ def test_a_password_goes_whole_whatever_stands_in_it(character: str, written: st
         ('{"s": "{\\"password\\": \\"', 'abc\\\\\\"def123xyz', '\\"}"}'),
         ("SECRET_KEY=", f"django-insecure-{DJANGO}", "\nDEBUG=1"),
         ("SECRET_KEY = '", f"django-insecure-{DJANGO}", "'"),
+        ("PASSWORD=", "Tr0ub4dor9", ",${OTHER}"),
+        ("AUTH_TOKEN=", HEX, "'AAAAAAAAAAAA"),
         ("https://", HEX, ":x-oauth-basic@github.com/a/b"),
         ("Authorization: Bearer ", "a1B2c" * 1000, "\n"),
         ("client_secret=", "a1B2c" * 600, "&x=1"),

@@ -41,6 +41,7 @@ _END_OF_BARE = (
     r"""|"|['`](?![\w!@#$%^*+~?-])|\\+(?:["'`nrtbu]|\Z)|<(?=[/!<]|[A-Za-z][\w-]{0,20}/?>|\Z)"""
     r"""|>(?=[<"'`&\\,;)]|\Z)|[)}\]](?![\w!@#$%^*+~?-])"""
 )
+_PART = r"""\A[^\s"'`\\,;&|<>(){}\[\]]+(?=["'`\\,;&|<)}\]])"""
 # A call, an index, a member or a quote that opens within it: what programs have after a name.
 _CODE = (
     r"""\A[A-Za-z_][\w.:>-]*[(\[{](?:\Z|[)\]}"'&*-]|[A-Za-z_]|[0-9]+(?:[,)\]}.:]|\Z))"""
@@ -274,7 +275,20 @@ def _cut(hit: Hit) -> bool:
     if not value:
         return False
     is_variable = _search(_VARIABLE)(hit.text[max(0, hit.first - 70) : hit.first]) is not None
-    return is_variable or not _search(_CODE)(value)
+    return is_variable or not _search(_CODE)(value) or _shorten(hit)
+
+
+def _shorten(hit: Hit) -> bool:
+    """Cut a value without quotes at the first character that can end one, if there is any."""
+    part = _search(_PART)(hit.secret) if hit.is_bare else None
+    if part:
+        hit.last = hit.first + part.end()
+    return part is not None
+
+
+def _whole_or_part(hit: Hit, is_secret: Callable[[str], bool]) -> bool:
+    """Tell whether a value is a secret, or goes on from one with what belongs to the text around it."""
+    return is_secret(hit.secret) or (_shorten(hit) and is_secret(hit.secret))
 
 
 def _is_none(value: str) -> bool:
@@ -314,24 +328,27 @@ def _password(hit: Hit) -> bool:
             return False  # the word of a test runner
         if bare and _search(_STEP)(before):
             return False
-    return _is_password(hit.secret, bare)
+    return _whole_or_part(hit, lambda secret: _is_password(secret, bare))
 
 
 def _of_secret(hit: Hit) -> bool:
-    secret = hit.secret
-    return (
-        len(secret) >= 8
-        and _is_password(secret, hit.is_bare)
-        and (len(secret) >= 12 or not _search(_IDENTIFIER)(secret))
+    bare = hit.is_bare
+    return _whole_or_part(
+        hit,
+        lambda secret: (
+            len(secret) >= 8
+            and _is_password(secret, bare)
+            and (len(secret) >= 12 or not _search(_IDENTIFIER)(secret))
+        ),
     )
 
 
 def _of_token(hit: Hit) -> bool:
-    return not _search(_PAGING)(hit.before(16)) and _is_long(hit.secret)
+    return not _search(_PAGING)(hit.before(16)) and _whole_or_part(hit, _is_long)
 
 
 def _of_key(hit: Hit) -> bool:
-    return _search(_OF_A_KEY)(hit.before(16)) is not None and _is_long(hit.secret)
+    return _search(_OF_A_KEY)(hit.before(16)) is not None and _whole_or_part(hit, _is_long)
 
 
 @lru_cache(maxsize=1024)
@@ -380,8 +397,8 @@ def _option(hit: Hit) -> bool:
     if not word.startswith("--"):
         return False
     if _is_of_password(hit):
-        return _is_password(hit.secret, bare=True)
-    return len(hit.secret) >= 16 and is_random(hit.secret)
+        return _whole_or_part(hit, lambda secret: _is_password(secret, bare=True))
+    return _whole_or_part(hit, lambda secret: len(secret) >= 16 and is_random(secret))
 
 
 CHECKS: dict[str, Check] = {
