@@ -36,6 +36,7 @@ def test_ten_thousand_ids_are_one_question(backend: SqliteBackend) -> None:
     assert backend.delete(asked.but(ids=["nul\0a", "nul\0c"])) == 1
     assert backend.get("nul") is not None
     assert backend.get("\ud800") is None
+    assert backend.history("\ud800") == []
 
 
 def test_more_than_sqlite_takes_is_asked_for_all_the_same(backend: SqliteBackend) -> None:

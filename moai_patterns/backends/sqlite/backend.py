@@ -82,9 +82,12 @@ class SqliteBackend(BackendBase):
         self._end = finalize(self, _close, self._readers, self._writer)
         self._readers.all("SELECT 1")
 
-    def write(self, batch: Batch) -> None:
-        """Write a batch: all of it or nothing. Raises `ConflictError` for a stale revision."""
-        self._writer.write(batch.add, batch.remove, batch.fresh, orjson.dumps)
+    def write(self, batch: Batch) -> int:
+        """Write a batch: all of it or nothing; return how many removals had something to remove.
+
+        Raises `ConflictError` for a stale revision.
+        """
+        return self._writer.write(batch.add, batch.remove, batch.fresh, orjson.dumps)
 
     def single_writer(self) -> SingleWriter:
         """Return a writer of a session; at the level `group` it flushes once, when it is closed."""
@@ -119,7 +122,11 @@ class SqliteBackend(BackendBase):
 
     def history(self, pattern_id: str) -> list[Record]:
         """Return all revisions of an id, oldest first, the head last; empty when unknown."""
-        return list(records(self._readers.all(_HISTORY, (pattern_id,)), self.path))
+        try:
+            rows = self._readers.all(_HISTORY, (pattern_id,))
+        except UnicodeEncodeError:  # as in `get`
+            return []
+        return list(records(rows, self.path))
 
     def count(self, query: Query) -> int:
         """Return how many records `scan` would yield."""

@@ -70,8 +70,10 @@ class TableWriter:
         remove: Sequence[tuple[str, int | None]] = (),
         fresh: bool = False,
         encode: Encode | None = None,
-    ) -> None:
+    ) -> int:
         """Write a batch: first the removals, then the additions, all or nothing.
+
+        Returns how many removals had something to remove.
 
         Parameters:
             add: stored records without `seq`.
@@ -82,9 +84,9 @@ class TableWriter:
         Raises `ConflictError` for a stale revision, `BusyError`, `StoreError`.
         """
         if not add and not remove:
-            return
+            return 0
         rows, tags = _rows(add, encode or _default_encode())
-        self.transact(lambda connection: _write(connection, rows, tags, remove))
+        return self.transact(lambda connection: _write(connection, rows, tags, remove))
 
     def transact(self, action: Callable[[sqlite3.Connection], int]) -> int:
         """Return what `action` returns, which runs on the writing connection and commits or raises.
@@ -214,11 +216,12 @@ def _write(
     if len(rows) == 1 and not tags and not remove:
         rows[0][_SEQ] = None
         _add(connection, rows)
-        return 1
+        return 0
+    removed = 0
     connection.execute("BEGIN IMMEDIATE")
     try:
         if remove:
-            connection.executemany(_REMOVE, remove)
+            removed = connection.executemany(_REMOVE, remove).rowcount
         (first,) = connection.execute(f"SELECT {_NEXT}").fetchone()
         for seq, row in enumerate(rows, start=first):
             row[_SEQ] = seq
@@ -228,7 +231,7 @@ def _write(
     except BaseException:
         roll_back(connection)
         raise
-    return len(rows)
+    return removed
 
 
 def _add(connection: sqlite3.Connection, rows: list[Row]) -> None:
