@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NoReturn
 
+from moai_patterns.backends import fileops
 from moai_patterns.backends.base import BackendBase, Batch, ForeignStore, Problem
 from moai_patterns.conditions import same
-from moai_patterns.errors import DamageError, QueryError
+from moai_patterns.errors import DamageError, QueryError, StoreError
 from moai_patterns.query import Query, Record
 from moai_patterns.saving import content, retried
 
@@ -47,6 +49,24 @@ def copy(
         copied += retried(lambda heads=heads: _bring(source, target, heads), timeout)  # type: ignore[misc]
         on_batch(len(heads))
     return copied
+
+
+def copy_key(source: str, target: str) -> None:
+    """Give a store that has no key of redacted secrets the one of another; nothing where that has none.
+
+    Raises `StoreError` when it can be neither read nor written.
+    """
+    try:
+        if os.path.lexists(target) or not os.path.lexists(source):
+            return
+        key = fileops.read(source)
+        fileops.make_dirs(os.path.dirname(target))
+        fileops.create(target, key)
+    except FileExistsError:
+        return  # somebody has just redacted something there
+    except OSError as error:
+        sentence = f"the key {source} cannot be copied to {target}: {error.strerror or error}"
+        raise StoreError(error.errno, sentence) from error
 
 
 def _bring(source: BackendBase, target: BackendBase, heads: list[Record]) -> int:

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 VARIABLE = "MOAI_PATTERNS_STORE"
 DEFAULT = "file:.moai/patterns"
 SPOOL = ".spool"
+KEY = ".key"
 PROJECT = "CLAUDE_PROJECT_DIR"
 
 _BACKENDS = {"file": "filesystem", "sqlite": "sqlite", "memory": "memory"}
 _NAMES = {backend: scheme for scheme, backend in _BACKENDS.items()}
 _USUAL = frozenset(b"-_.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _LONGEST = 160
-_FORMS = "write file:PATH for a tree of files, sqlite:PATH for one database, or memory:"
+_FORMS = "write file:PATH for a tree of files or sqlite:PATH for one database"
 
 
 class StoreNameError(StoreError, ValueError):
@@ -45,7 +46,7 @@ def parse_store(text: str) -> Location:
     Traceback (most recent call last):
     ...
     moai_patterns.location.StoreNameError: 'postgres:here' names no store: write file:PATH for a tree of \
-files, sqlite:PATH for one database, or memory:
+files or sqlite:PATH for one database
     """
     scheme, colon, path = text.partition(":") if isinstance(text, str) else ("", "", "")
     backend = _BACKENDS.get(scheme)

@@ -20,7 +20,7 @@ from moai_patterns.errors import PatternError, QueryError, ValidationError
 from moai_patterns.identifiers import new_id
 from moai_patterns.instant import DAY, isoformat
 from moai_patterns.lifecycle import Outcome, Plan, Policy
-from moai_patterns.location import SPOOL, absolute, beside, parse_store
+from moai_patterns.location import KEY, SPOOL, absolute, beside, parse_store
 from moai_patterns.maintenance import Upkeep
 from moai_patterns.query import Bound, Order, Query, Record
 from moai_patterns.results import Results
@@ -348,14 +348,17 @@ class PatternStorage:
     ) -> int:
         """Copy records with their history into another storage; return how many were new to it.
 
-        Can be repeated after an interruption. An id that is there with other content gets a further
-        revision. `on_batch` hears how many records each step has read. Out of a store in the plain
-        layout `on_refused` hears of what is damaged or no valid record, and the rest is copied;
-        without it the first such raises `DamageError`.
+        Can be repeated after an interruption. An id that is there with other content gets further
+        revisions. The key of redacted secrets comes along where the other has none, so that importing the
+        same file there finds the same ids. `on_batch` hears how many records each step has read. Out of
+        a store in the plain layout `on_refused` hears of what is damaged or no valid record, and the rest
+        is copied; without it the first such raises `DamageError`.
         """
         _must_be("other", other, PatternStorage)
         if query is not None:
             _must_be("query", query, Query)
+        if self._place is not None and other._place is not None:
+            backup.copy_key(beside(self._place, KEY), beside(other._place, KEY))
         return backup.copy(self._backend, other._backend, query, on_batch, on_refused, timeout=self._timeout)
 
     def check(self, *, read_data: bool = False) -> list[Problem]:

@@ -12,6 +12,7 @@ from moai_patterns import DamageError, PatternStorage, Query
 from moai_patterns.backends.base import Batch
 from moai_patterns.backends.memory import MemoryBackend
 from moai_patterns.backup import BATCH, copy, verify_copy
+from moai_patterns.collect.redact import load_key
 from moai_patterns.errors import QueryError, StoreError
 from moai_patterns.query import Record
 from samples import sample
@@ -184,3 +185,22 @@ def test_superseded_revisions_cannot_be_copied_without_their_heads() -> None:
         old.save(sample("a"))
         with pytest.raises(QueryError, match="ask for heads"):
             old.copy_to(new, Query(limit=None, revisions="all"))
+
+
+@pytest.mark.parametrize("target", ["filesystem", "sqlite"])
+def test_the_key_of_redacted_secrets_comes_along(target: str, tmp_path: Path) -> None:
+    """Where the target has none; one that it has is its own, and a source without one changes nothing."""
+    beside = tmp_path / "new" / ("to.db.key" if target == "sqlite" else "to.key")
+    with (
+        PatternStorage("sqlite", tmp_path / "from") as old,
+        PatternStorage(target, tmp_path / "new" / "to") as new,
+    ):
+        old.save(sample("a"))
+        old.copy_to(new)
+        assert not beside.exists()
+        key = load_key(str(tmp_path / "from.db.key"))
+        old.copy_to(new)
+        assert load_key(str(beside)) == key
+        beside.write_bytes(bytes(32))
+        old.copy_to(new)
+        assert load_key(str(beside)) == bytes(32)
