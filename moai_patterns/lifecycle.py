@@ -181,8 +181,8 @@ def _remove(backend: BackendBase, doomed: list[Removal], archive: BackendBase | 
         verify_copy(backend, archive, question)
         archive.flush(ids)
     # A save that comes here makes another head, which stays: its removal then does nothing.
-    backend.write(Batch(remove=doomed))
-    return len(doomed) - backend.count(question)
+    removed = backend.write(Batch(remove=doomed))
+    return len(doomed) - backend.count(question) if removed is None else removed
 
 
 def _exceeds(counts: Mapping[str, int], planned: Mapping[str, int]) -> bool:

@@ -17,7 +17,6 @@ import pytest
 
 from moai_patterns.backends.fileops import Lock
 from moai_patterns.backends.sqlite.write import TableWriter
-from moai_patterns.collect.hook import _take_in
 from moai_patterns.errors import BusyError, DamageError, LayoutError, ReadOnlyError, StoreError
 from moai_patterns.spool import ATTEMPTS, drain, put, status
 
@@ -471,42 +470,3 @@ def test_the_lock_of_a_spool_that_is_in_use_again_stays(
 def test_a_store_in_memory_has_no_spool_of_its_own(environ: dict[str, str]) -> None:
     """There is nothing beside it that could be drained."""
     assert drain(("memory", ""), lambda _: None, environ=environ) == 0
-
-
-def test_a_known_id_with_other_content_is_set_aside(
-    location: Location, environ: dict[str, str], store: Store
-) -> None:
-    """What the store has otherwise is not what waits: it goes into the quarantine with the reason."""
-    store.write([stored(1)])
-    put(location, [stored(1, cwd="/elsewhere")], environ)
-
-    assert drain(location, store.write, environ=environ) == 0
-    aside = json.loads(Path(location[1] + ".quarantine").read_text())
-    assert "other content" in aside["reason"]
-    assert aside["records"] == [stored(1, cwd="/elsewhere")]
-
-
-@pytest.mark.parametrize("name", ["notes.jsonl", "-1.jsonl", "\u0662.jsonl", "x.txt"])
-def test_foreign_files_among_what_is_drained_are_let_be(
-    name: str, location: Location, environ: dict[str, str], store: Store
-) -> None:
-    """They stop no drain, and nobody removes them."""
-    put(location, [stored(1)], environ)
-    foreign = Path(location[1] + ".spool.draining") / name
-    foreign.parent.mkdir()
-    foreign.write_text("mine")
-
-    assert drain(location, store.write, environ=environ) == 1
-    assert foreign.read_text() == "mine"
-
-
-def test_a_capture_takes_in_nothing_invalid(
-    location: Location, environ: dict[str, str], store: Store
-) -> None:
-    """A hook holds what waits against the schema before it writes it."""
-    put(location, [stored(1, event=5)], environ)
-    put(location, [stored(2)], environ)
-
-    assert drain(location, lambda batch: _take_in(lambda r, _: store.write(r), batch), environ=environ) == 1
-    assert store.ids() == ["id-00002"]
-    assert status(location, environ)["waiting"] == 1

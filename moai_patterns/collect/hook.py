@@ -168,7 +168,7 @@ class _Target:
         except Exception as error:  # noqa: BLE001  the payload is stored; what waits goes on waiting
             self._note("drain", error)
 
-    def _writer(self) -> Callable[[list[Record], bool], None]:
+    def _writer(self) -> Callable[[list[Record], bool], object]:
         """Return what writes a batch, and waits for the rest of the time that locks may take in all."""
         backend, path = self._location
         left = max(0.0, self._end - time.monotonic())
@@ -238,7 +238,7 @@ class _Target:
         note(self._location, step, error, now=self._now, environ=self._environ)
 
 
-def _take_in(write: Callable[[list[Record], bool], None], batch: list[Record]) -> None:
+def _take_in(write: Callable[[list[Record], bool], object], batch: list[Record]) -> None:
     """Write what waited, if it is valid: a spool is a file, and anybody may have changed it."""
     from moai_patterns.validation.compiled import valid
 
