@@ -14,6 +14,7 @@ from moai_patterns import PatternStorage, Policy, RetentionError
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Batch
 from moai_patterns.backends.memory import MemoryBackend
+from moai_patterns.cli.commands import run
 from moai_patterns.errors import StoreError
 from moai_patterns.instant import DAY, instant
 from moai_patterns.lifecycle import Outcome, Plan, cutoff
@@ -485,3 +486,13 @@ def test_a_record_of_the_future_stops_expiring_but_not_compacting(tmp_path: Path
         outcome = storage.maintain()
         assert outcome is not None
         assert outcome.expired == 2
+
+
+def test_the_command_line_takes_no_archive_in_memory(tmp_path: Path) -> None:
+    """It would be gone with the command; nothing is removed."""
+    with PatternStorage("sqlite", tmp_path / "store") as storage:
+        storage.save(sample("old", "2020-01-01"))
+    arguments = ["retain", "--archive", "memory:", "--store", f"sqlite:{tmp_path / 'store'}"]
+    assert run(arguments) == 2
+    with PatternStorage("sqlite", tmp_path / "store") as storage:
+        assert storage.count() == 1
