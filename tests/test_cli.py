@@ -253,7 +253,7 @@ def test_bad_input_is_refused_with_its_place(tmp_path: Path, text: str, reason: 
     assert refused.returncode == 3
     assert reason in refused.stderr
     assert "Traceback" not in refused.stderr
-    assert run("count", "--store", "file:tree", cwd=tmp_path).stdout == "0\n"
+    assert run("count", "--store", "file:tree", cwd=tmp_path).returncode == 4
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_a_value_that_is_missing_is_pointed_at(tmp_path: Path) -> None:
     """The place stands in the message, and how the empty text is written."""
     refused = run("count", "--where", "data.x ==", cwd=tmp_path).stderr
     assert 'character 9, behind ==: write one, "" for the empty text' in refused
-    assert run("count", "--where", 'data.x == ""', cwd=tmp_path).stdout == "0\n"
+    assert run("count", "--where", 'data.x == ""', cwd=tmp_path).returncode == 4  # no store
 
 
 def test_the_help_says_what_the_exit_codes_mean(tmp_path: Path) -> None:

@@ -19,6 +19,6 @@ def command(kind: str, data: str, context: str | None, store: str, as_json: bool
     """Store DATA, a JSON object, as a new record of KIND and print its id."""
     payload = jsonlines.parse(data, "DATA")
     surroundings = None if context is None else jsonlines.parse(context, "--context")
-    with opened(store) as storage:
+    with opened(store, create=True) as storage:
         identity = storage.capture(kind, payload, surroundings)
     output.outcome(identity, as_json=as_json, pattern_id=identity)

@@ -8,10 +8,10 @@ import click
 
 from moai_patterns.backends.base import Problem
 from moai_patterns.cli import output
-from moai_patterns.cli.options import opened, question, takes_json, takes_query, takes_store
+from moai_patterns.cli.options import lasting, opened, question, takes_json, takes_query, takes_store
 from moai_patterns.errors import DamageError
 from moai_patterns.query import Query
-from moai_patterns.storage import PatternStorage, open_store
+from moai_patterns.storage import PatternStorage
 
 _REFUSED = 3
 
@@ -31,7 +31,7 @@ def command(target: str, store: str, as_json: bool, **asked: Any) -> int:
     wanted = question(order="oldest", **asked)
     with (
         opened(store) as source,
-        open_store(target, maintenance_interval=None, durability="group") as other,
+        opened(lasting(target), create=True, durability="group") as other,
         output.progress() as progress,
     ):
         task = progress.add_task("copying", total=_total(source, wanted))

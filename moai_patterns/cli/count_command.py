@@ -15,5 +15,6 @@ from moai_patterns.cli.options import opened, question, takes_json, takes_query,
 @takes_json
 def command(store: str, as_json: bool, **asked: Any) -> None:
     """Print how many records answer, as a bare number, which is JSON as it is."""
+    wanted = question(**asked)
     with opened(store) as storage:
-        click.echo(storage.count(question(**asked)))
+        click.echo(storage.count(wanted))

@@ -27,8 +27,9 @@ def command(target: str, store: str, as_json: bool, **asked: Any) -> None:
     many they were stands on standard error; with --json and a file on standard output.
     """
     exported = 0
+    wanted = question(**asked)
     with opened(store) as storage, written(target) as file:
-        for record in storage.iter(question(**asked)):
+        for record in storage.iter(wanted):
             file.write(orjson.dumps(record) + b"\n")
             exported += 1
     if as_json and target != "-":

@@ -29,7 +29,7 @@ def claude_code(paths: tuple[str, ...], store: str, as_json: bool) -> None:
 
     Directories are read recursively. Lines that cannot be read are named, the rest goes in.
     """
-    with opened(store, durability="group") as storage, output.progress() as progress:
+    with opened(store, create=True, durability="group") as storage, output.progress() as progress:
         task = progress.add_task("importing", total=None)
         summary = import_paths(
             paths,
@@ -46,7 +46,7 @@ def claude_code(paths: tuple[str, ...], store: str, as_json: bool) -> None:
 @takes_json
 def jsonl(source: BinaryIO, store: str, as_json: bool) -> None:
     """Import records as `export` writes them, one JSON object a line; a second time adds nothing."""
-    with opened(store, durability="group") as storage:
+    with opened(store, create=True, durability="group") as storage:
         stored = storage.save_many(jsonlines.read(source, source.name))
     output.outcome(f"{stored} imported", as_json=as_json, imported=stored)
 
@@ -55,8 +55,7 @@ def redaction_key(store: str) -> bytes | None:
     """Return the key of a store's placeholders, None when redaction is switched off."""
     if not enabled(os.environ):
         return None
-    location = parse_store(store)
-    return os.urandom(32) if location[0] == "memory" else load_key(beside(location, ".key"))
+    return load_key(beside(parse_store(store), ".key"))
 
 
 def show(summary: Summary, *, as_json: bool) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from moai_patterns.cli import output
-from moai_patterns.cli.options import takes_json, takes_store
-from moai_patterns.storage import open_store
+from moai_patterns.cli.options import opened, takes_json, takes_store
 
 
 @click.command("maintain")
@@ -23,9 +22,7 @@ from moai_patterns.storage import open_store
 def command(compact_after: int, retain: int | None, store: str, as_json: bool) -> None:
     """Compact and, when told, expire, one process at a time. For cron or a systemd timer."""
     days = {} if retain is None else {"retention_days": retain}
-    with open_store(
-        store, compression_threshold_days=compact_after, maintenance_interval=None, **days
-    ) as storage:
+    with opened(store, compression_threshold_days=compact_after, **days) as storage:
         outcome = storage.maintain()
     if outcome is None:
         output.outcome("another process is at it", as_json=as_json, busy=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -10,7 +11,8 @@ import click
 
 from moai_patterns.cli.comparison import comparison
 from moai_patterns.conditions import Every
-from moai_patterns.location import default_store
+from moai_patterns.errors import LayoutError, StoreError
+from moai_patterns.location import default_store, parse_store, spools
 from moai_patterns.query import Query
 from moai_patterns.storage import PatternStorage, open_store
 
@@ -22,10 +24,17 @@ def takes_store(command: F) -> F:
 
     def chosen(ctx: click.Context, _: click.Parameter, value: str | None) -> str:
         named = before_the_command(ctx, "store") if value is None else value
-        return default_store() if named is None else str(named)
+        return lasting(default_store() if named is None else str(named))
 
     option = click.option("--store", metavar="STORE", callback=chosen, help="file:PATH or sqlite:PATH.")
     return option(command)
+
+
+def lasting(store: str) -> str:
+    """Return the name of a store as it is; refuse one in memory, which would end with the command."""
+    if parse_store(store)[0] == "memory":
+        raise click.UsageError(f"{store} would be gone with this command; name file:PATH or sqlite:PATH")
+    return store
 
 
 def before_the_command(ctx: click.Context, option: str) -> Any:
@@ -86,7 +95,30 @@ def question(
 
 
 @contextmanager
-def opened(store: str, **options: Any) -> Iterator[PatternStorage]:
-    """Open a store for one command; it is closed at the end, and no maintenance starts by itself."""
+def opened(store: str, *, create: bool = False, **options: Any) -> Iterator[PatternStorage]:
+    """Open a store for one command; it is closed at the end, and no maintenance starts by itself.
+
+    Only with `create` may there be none yet: a name with a typing error must not pass for an empty
+    store. Raises `StoreError`.
+    """
+    backend, path = parse_store(store)
+    if backend == "filesystem" and os.path.exists(path) and not os.path.isdir(path):
+        raise LayoutError(f"{path} is a file and no store; a tree of files stands in a directory")
+    if not create and not _is_there(backend, path):
+        raise StoreError(f"there is no store at {path}; name one that is there with --store")
     with open_store(store, maintenance_interval=None, **options) as storage:
         yield storage
+
+
+def _is_there(backend: str, path: str) -> bool:
+    """Tell whether a place holds a store, or records that wait for one to be made."""
+    if spools((backend, path), os.environ):
+        return True
+    try:
+        if backend == "filesystem":
+            return bool(os.listdir(path))
+        return os.stat(path).st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True  # opening it says what is in the way

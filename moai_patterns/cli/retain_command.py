@@ -5,10 +5,8 @@ from __future__ import annotations
 import click
 
 from moai_patterns.cli import lifecycle_output, output
-from moai_patterns.cli.options import opened, takes_json, takes_store
+from moai_patterns.cli.options import lasting, opened, takes_json, takes_store
 from moai_patterns.lifecycle import Policy
-from moai_patterns.location import parse_store
-from moai_patterns.storage import open_store
 
 
 @click.command("retain")
@@ -25,8 +23,8 @@ from moai_patterns.storage import open_store
 @takes_json
 def command(days: int, archive: str | None, dry_run: bool, store: str, as_json: bool) -> None:
     """Remove the records older than DAYS and give the disk back."""
-    if archive is not None and parse_store(archive)[0] == "memory":
-        raise click.UsageError("an archive in memory would be gone with this command; name file: or sqlite:")
+    if archive is not None:
+        lasting(archive)
     with opened(store) as storage:
         plan = storage.plan(policy=Policy(None, days))
         if dry_run:
@@ -35,7 +33,7 @@ def command(days: int, archive: str | None, dry_run: bool, store: str, as_json: 
         if archive is None:
             outcome = storage.apply(plan)
         else:
-            with open_store(archive, maintenance_interval=None, durability="group") as target:
+            with opened(archive, create=True, durability="group") as target:
                 outcome = storage.apply(plan, archive=target)
     done = "removed" if archive is None else "archived"
     output.outcome(f"{outcome.expired} records {done}", as_json=as_json, **{done: outcome.expired})

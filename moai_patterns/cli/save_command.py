@@ -24,6 +24,6 @@ from moai_patterns.cli.options import opened, takes_json, takes_store
 @takes_json
 def command(source: BinaryIO, durability: str, store: str, as_json: bool) -> None:
     """Store the records of SOURCE, one JSON object a line; - reads standard input."""
-    with opened(store, durability=durability) as storage:
+    with opened(store, create=True, durability=durability) as storage:
         stored = storage.save_many(jsonlines.read(source, source.name))
     output.outcome(f"{stored} saved", as_json=as_json, saved=stored)
