@@ -38,9 +38,7 @@ def _settings_options(command: click.decorators.FC) -> click.decorators.FC:
     return click.option(
         "--scope",
         type=click.Choice(["user", "project", "local"]),
-        default="user",
-        show_default=True,
-        help="Whose settings: the user's, the project's (shared), or the user's in the project.",
+        help="Whose settings: the user's (default), the project's (shared), or the user's in the project.",
     )(command)
 
 
@@ -70,11 +68,19 @@ def _captured_into(ctx: click.Context, parameter: click.Parameter, value: str | 
     help="Capture into this store; else the hook goes by its environment.",
 )
 @click.option("--event", "events", multiple=True, metavar="EVENT", help="Only this event; repeatable.")
-def install(path: str | None, store: str | None, events: tuple[str, ...], **given: Any) -> None:
+@click.option("--force", is_flag=True, help="Also register events that this program does not know.")
+def install(path: str | None, store: str | None, events: tuple[str, ...], force: bool, **given: Any) -> None:
     """Register the capture in a Claude Code settings file; whatever else is in it stays as it is."""
+    unknown = sorted(set(events) - settings.KNOWN)
+    if unknown and not force:
+        raise click.UsageError(
+            f"{', '.join(unknown)}: no known event, and for one such some versions of Claude Code ignore "
+            f"the whole file; known are {', '.join(sorted(settings.KNOWN - settings.NEVER))}. "
+            "--force registers it all the same."
+        )
     shell = settings.default_shell(os.environ)
     # A file that others share must not name an interpreter of this machine.
-    python = None if given["scope"] == "project" and path is None else settings.interpreter()
+    python = None if given["scope"] == "project" else settings.interpreter()
     change = settings.install(
         _file(given["scope"], path),
         events=events or settings.events_for(settings.claude_code_version()),
@@ -87,14 +93,16 @@ def install(path: str | None, store: str | None, events: tuple[str, ...], **give
 
 @command.command("uninstall")
 @_settings_options
-def uninstall(scope: Scope, path: str | None, dry_run: bool, as_json: bool) -> None:
+def uninstall(scope: Scope | None, path: str | None, dry_run: bool, as_json: bool) -> None:
     """Take the capture out of a Claude Code settings file again."""
     change = settings.uninstall(_file(scope, path), dry_run=dry_run)
     _show(change, dry_run=dry_run, as_json=as_json)
 
 
-def _file(scope: Scope, path: str | None) -> str:
-    found = settings.settings_path(scope, os.environ) if path is None else path
+def _file(scope: Scope | None, path: str | None) -> str:
+    if scope is not None and path is not None:
+        raise click.UsageError("--scope and --settings both say which file; give one of them")
+    found = settings.settings_path(scope or "user", os.environ) if path is None else path
     if os.path.exists(found) and not os.path.isfile(found):
         raise click.UsageError(f"{found} is no file: settings stand in a regular one")
     return found

@@ -57,6 +57,7 @@ EVENTS = (
     "SessionEnd",
 )
 NEVER = frozenset({"MessageDisplay", "WorktreeCreate"})
+KNOWN = frozenset(EVENTS) | NEVER | {"PreToolUse", "PostToolBatch", "FileChanged"}
 # Before this version Claude Code dropped a whole settings file for one event that it did not know.
 _TOLERANT = (2, 1, 101)
 _OLD = frozenset(
