@@ -10,13 +10,16 @@ from moai_patterns.conditions import Condition, field
 from moai_patterns.errors import QueryError
 
 _FORM = re.compile(r"\s*([^\s=!<>]+)\s*(==|!=|<=|>=|<|>|=)\s*(.*?)\s*", re.DOTALL)
+_OPENING = tuple('"[{')  # what begins so was meant as JSON
+_OPERATORS = tuple("=!<>")
 
 
 def comparison(text: str) -> Condition:
     """Return the condition that `PATH OPERATOR VALUE` states.
 
-    The value is JSON; what is no JSON counts as text. `=` means `==`. Raises `QueryError` for
-    another form, and for a value that is missing or nested too deeply.
+    The value is JSON; what is no JSON counts as text, unless it begins like a JSON text, array or
+    object, or with a further operator. `=` means `==`. Raises `QueryError` for another form, and for
+    a value that is missing or nested too deeply.
 
     >>> comparison("data.duration_ms >= 1000").matches({"data": {"duration_ms": 1000}})
     True
@@ -25,7 +28,7 @@ def comparison(text: str) -> Condition:
     """
     found = _FORM.fullmatch(text)
     if found is None:
-        raise QueryError(f"{text!r} is no comparison: write PATH OPERATOR VALUE with == != < <= > or >=")
+        raise QueryError(f"{text!r} is no comparison: write PATH OPERATOR VALUE with = == != < <= > or >=")
     path, operator, written = found.groups()
     if not written:
         place = f"at character {found.end(2)}, behind {operator}"
@@ -33,14 +36,23 @@ def comparison(text: str) -> Condition:
     try:
         return _compared(field(path), operator, _value(written))
     except RecursionError:
-        place = f"at character {found.start(3)}"
+        place = f"at character {found.start(3) + 1}"
         raise QueryError(f"the value {place} of {text[:60]!r} is nested too deeply") from None
+    except json.JSONDecodeError as error:
+        place = f"at character {found.start(3) + error.pos + 1}"
+        raise QueryError(f"{text[:60]!r} has no value that can be read {place}: {error.msg}") from None
 
 
 def _value(written: str) -> Any:
+    if written.startswith(_OPERATORS):
+        raise json.JSONDecodeError('a second operator; write text that begins so in "quotes"', written, 0)
+    if written.startswith("'"):
+        raise json.JSONDecodeError('text stands in double quotes: "main"', written, 0)
     try:
         return json.loads(written)
     except ValueError:
+        if written.startswith(_OPENING):
+            raise
         return written
 
 
