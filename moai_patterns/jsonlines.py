@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from moai_patterns.errors import ValidationError
 from moai_patterns.query import Record
+from moai_patterns.validation.faults import describe
 
 
 def parse(text: str | bytes, place: str) -> Any:
@@ -36,14 +37,27 @@ def parse(text: str | bytes, place: str) -> Any:
 
 def read(lines: Iterable[bytes], name: str) -> Iterator[Record]:
     """Yield one object per line, blank lines left out. Raises `ValidationError` naming file and line."""
+    for place, line in numbered(lines, name):
+        yield record(line, place)
+
+
+def numbered(lines: Iterable[bytes], name: str) -> Iterator[tuple[str, bytes]]:
+    """Yield each line that is not blank behind its place.
+
+    >>> list(numbered([b"{}", b"", b"[]"], "all.jsonl"))
+    [('all.jsonl, line 1', b'{}'), ('all.jsonl, line 3', b'[]')]
+    """
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        place = f"{name}, line {number}"
-        value = parse(line, place)
-        if not isinstance(value, dict):
-            raise ValidationError(f"{place}: a record is an object, not {type(value).__name__}")
-        yield value
+        if line.strip():
+            yield f"{name}, line {number}", line
+
+
+def record(line: bytes, place: str) -> Record:
+    """Return the object on a line. Raises `ValidationError` that begins with `place`."""
+    value = parse(line, place)
+    if not isinstance(value, dict):
+        raise ValidationError(f"{place}: a record is a JSON object, not {describe(value)}")
+    return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -83,8 +83,12 @@ def json_schema(kind: str = "envelope", version: str = registry.FIRST) -> dict[s
         return registry.copied(_EVERYWHERE[name])
     found = registry.find(name, number)
     if found is None:
-        raise SchemaError(f"version {quote(number)} of {quote(name)} is not registered; known are {kinds()}")
+        raise SchemaError(f"version {quote(number)} of {quote(name)} is not registered; known are {_known()}")
     return registry.copied(found.schema)
+
+
+def _known() -> str:
+    return ", ".join(f"{kind} {' '.join(versions)}" for kind, versions in kinds().items())
 
 
 _EVERYWHERE = dict(zip(registry.RESERVED, (registry.ENVELOPE, registry.CONTEXT), strict=True))

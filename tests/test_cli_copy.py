@@ -34,5 +34,5 @@ def test_a_bad_row_does_not_stop_a_copy(tmp_path: Path) -> None:
     refused = run("save", "--store", "sqlite:plain", cwd=tmp_path, stdin=json.dumps(sample()))
     assert f"moai-patterns copy --store sqlite:{tmp_path}/plain.db sqlite:NEW" in refused.stderr
     done = run("copy", "--store", f"sqlite:{tmp_path}/plain.db", "sqlite:NEW", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (3, "1 records copied, 1 left out\n")
+    assert (done.returncode, done.stdout) == (3, "1 record copied, 1 left out\n")
     assert "patterns row 2: timestamp 100000000000000000 is no second" in done.stderr

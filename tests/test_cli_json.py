@@ -34,8 +34,8 @@ OUTCOMES: list[tuple[str, Any]] = [
     ),
     ("maintain", {"compacted": 2, "removed": 0}),
     ("copy file:other", {"copied": 2, "left_out": 0}),
-    ("save records.jsonl", {"saved": 2}),
-    ("import jsonl records.jsonl", {"imported": 2}),
+    ("save records.jsonl", {"saved": 2, "added": 0, "revised": 0, "unchanged": 2}),
+    ("import jsonl records.jsonl", {"imported": 2, "added": 0, "revised": 0, "unchanged": 2}),
     ("delete a", {"removed": 1}),
     ("delete --kind tool_use --dry-run", {"would_be_removed": 1}),
     ("export all.jsonl", {"exported": 2}),
@@ -70,7 +70,8 @@ def test_schemas_are_told_as_json(tmp_path: Path) -> None:
     assert run("schema", "show", "tool_use", "--json", cwd=tmp_path).stdout.count("\n") == 1
     judged = run("schema", "validate", "--json", cwd=tmp_path, stdin=lines([sample(duration_ms=-1)]))
     told = json.loads(judged.stdout)
-    assert (told["record"], told["path"], told["rule"]) == (1, "$.data.duration_ms", "minimum")
+    assert told["place"] == "standard input, line 1"
+    assert (told["path"], told["rule"]) == ("$.data.duration_ms", "minimum")
 
 
 def test_an_install_tells_what_it_changed(tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_an_import_names_and_counts_what_did_not_go_in(tmp_path: Path) -> None:
     shown = run(*words, cwd=tmp_path)
     assert "ignored picture.txt: no transcript and no log of hook payloads\n" in shown.stderr
     assert "skipped 2000 more that are not named\n" in shown.stderr
-    assert re.search(r"\b12000 lines skipped, 1 files ignored$", shown.stdout.strip())
+    assert re.search(r"\b12000 lines skipped, 1 file ignored$", shown.stdout.strip())
 
     told = json.loads(run(*words, "--json", cwd=tmp_path).stdout)
     assert (told["damaged"], len(told["skipped"]), told["unchanged"]) == (12_000, 10_000, 2)

@@ -62,7 +62,7 @@ def _say_interrupted() -> None:
     import os
 
     try:
-        os.write(2, b"interrupted; what was acknowledged is stored\n")
+        os.write(2, b"interrupted\n")
     except OSError:
         pass  # the same Ctrl-C may have ended whoever reads it
 

@@ -9,7 +9,7 @@ from moai_patterns.cli import output
 from moai_patterns.cli.options import opened, takes_json, takes_store
 
 
-@click.command("capture")
+@click.command("capture", short_help="Store a JSON object as a new record of a kind.")
 @click.argument("kind")
 @click.argument("data")
 @click.option("--context", metavar="JSON", help="The context, as a JSON object.")

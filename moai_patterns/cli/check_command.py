@@ -8,7 +8,7 @@ from moai_patterns.cli import output
 from moai_patterns.cli.options import opened, takes_json, takes_store
 
 
-@click.command("check")
+@click.command("check", short_help="Look for damage and change nothing.")
 @click.option("--read-data", is_flag=True, help="Read every stored byte.")
 @takes_store
 @takes_json

@@ -12,6 +12,7 @@ from click.shell_completion import shell_complete
 
 from moai_patterns import __version__
 from moai_patterns.cli import load
+from moai_patterns.cli.options import stores_beginning
 from moai_patterns.errors import PatternError
 
 COMMANDS = (
@@ -68,6 +69,7 @@ class Commands(click.Group):
 @click.option(
     "--store",
     metavar="STORE",
+    shell_complete=stores_beginning,
     help="file:PATH or sqlite:PATH; default $MOAI_PATTERNS_STORE, else file:.moai/patterns. "
     "May also stand behind the command.",
 )
@@ -110,7 +112,7 @@ def _run(arguments: list[str]) -> int:
     except (PatternError, OSError) as error:
         if not isinstance(error, PatternError):  # the output, perhaps: a full disk
             _write_nowhere(sys.stdout)
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"Error: {error}", err=True)
         for note in getattr(error, "__notes__", ()):
             click.echo(f"  {note}", err=True)
         return _UNUSABLE if isinstance(error, OSError) else _REFUSED

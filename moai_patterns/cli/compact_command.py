@@ -5,14 +5,12 @@ from __future__ import annotations
 import click
 
 from moai_patterns.cli import lifecycle_output, output
-from moai_patterns.cli.options import opened, takes_json, takes_store
+from moai_patterns.cli.options import WholeNumber, opened, takes_json, takes_store
 from moai_patterns.lifecycle import Policy
 
 
 @click.command("compact")
-@click.option(
-    "--older-than", "days", type=click.IntRange(min=0), default=30, show_default=True, metavar="DAYS"
-)
+@click.option("--older-than", "days", type=WholeNumber(), default=30, show_default=True, metavar="DAYS")
 @click.option("--dry-run", is_flag=True, help="Only print the plan.")
 @takes_store
 @takes_json
@@ -26,4 +24,8 @@ def command(days: int, dry_run: bool, store: str, as_json: bool) -> None:
         with output.progress() as progress:
             task = progress.add_task("compacting days", total=len(plan.compact))
             outcome = storage.apply(plan, on_day=lambda day: progress.advance(task))
-    output.outcome(f"{outcome.compacted} records compacted", as_json=as_json, compacted=outcome.compacted)
+    output.outcome(
+        f"{output.counted(outcome.compacted, 'record')} compacted",
+        as_json=as_json,
+        compacted=outcome.compacted,
+    )

@@ -44,7 +44,12 @@ def command(target: str, store: str, as_json: bool, **asked: Any) -> int:
     for problem in refused:
         click.echo(f"left out: {problem.place}: {problem.sentence}", err=True)
     left = f", {len(refused)} left out" if refused else ""
-    output.outcome(f"{copied} records copied{left}", as_json=as_json, copied=copied, left_out=len(refused))
+    output.outcome(
+        f"{output.counted(copied, 'record')} copied{left}",
+        as_json=as_json,
+        copied=copied,
+        left_out=len(refused),
+    )
     return _REFUSED if refused else 0
 
 

@@ -9,7 +9,7 @@ import click
 from moai_patterns.cli.options import opened, question, takes_json, takes_query, takes_store
 
 
-@click.command("count")
+@click.command("count", short_help="Print how many records answer.")
 @takes_query
 @takes_store
 @takes_json

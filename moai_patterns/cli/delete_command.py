@@ -10,14 +10,18 @@ from moai_patterns.cli import output
 from moai_patterns.cli.options import opened, question, takes_json, takes_query, takes_store
 
 
-@click.command("delete")
+@click.command("delete", short_help="Remove records by id or by question.")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @takes_query
 @click.option("--dry-run", is_flag=True, help="Only print how many records would go.")
 @takes_store
 @takes_json
 def command(ids: tuple[str, ...], dry_run: bool, store: str, as_json: bool, **asked: Any) -> None:
-    """Remove the records with these ids, or all that answer the options, with their history."""
+    """Remove the records that answer, with their history.
+
+    ID and options narrow each other down: what goes has one of the ids and answers every option.
+    Without ids all that answer the options go.
+    """
     if not ids and not any(asked.values()):
         raise click.UsageError("name ids or options; nothing is removed without either")
     wanted = question(ids=ids or None, **asked)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import string
 import sys
 import tempfile
 from contextlib import nullcontext, redirect_stdout
 from importlib.resources import files
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import click
@@ -27,7 +29,7 @@ _RECORDED = 1_768_212_000  # 2026-01-12T10:00Z
 _TOKEN = "ghp_" + (string.ascii_letters + string.digits)[5:41]
 
 
-@click.command("demo")
+@click.command("demo", short_help="Show what the store does, on bundled sessions.")
 @click.argument("paths", nargs=-1, type=click.Path(exists=True))
 @click.option(
     "--out",
@@ -64,17 +66,28 @@ def _shown(sources: list[str | Path], stores: dict[str, str]) -> dict[str, Any]:
                 _questions(storage)
             _compact(storage)
             problems = storage.check(read_data=True)
-            click.echo(f"check: {len(problems)} findings")
+            click.echo(f"check: {output.counted(len(problems), 'finding')}")
             findings += len(problems)
             answers.append(list(storage.iter()))
     _headline("Both stores, asked for everything")
     same = answers[0] == answers[1]
     click.echo(f"{len(answers[0])} records from the tree, {'equal' if same else 'NOT EQUAL'} to the table's")
     _headline("Go on")
-    click.echo(f"moai-patterns stats --store {stores['tree']}")
-    click.echo(f"moai-patterns query --kind error_occurrence --json --store {stores['table']}")
-    click.echo("moai-patterns hook install --dry-run")
+    for words in (
+        ["stats", "--store", stores["tree"]],
+        ["query", "--kind", "error_occurrence", "--json", "--store", stores["table"]],
+        ["hook", "install", "--dry-run"],
+    ):
+        click.echo(shlex.join([*_program(), *words]))
     return {"records": len(answers[0]), "equal": same, "findings": findings}
+
+
+def _program() -> list[str]:
+    """Return the words that start this program from where the demo was started."""
+    if which("moai-patterns"):
+        return ["moai-patterns"]
+    started = sys.argv[0]
+    return [started] if Path(started).stem == "moai-patterns" else [sys.executable, "-m", "moai_patterns"]
 
 
 def _bundled(place: Path) -> list[Path]:
@@ -115,7 +128,7 @@ def _compact(storage: PatternStorage) -> None:
     moved = storage.apply(storage.plan(policy=Policy(0))).compacted
     after = sum(storage.stats()["bytes"].values())
     if moved:
-        click.echo(f"compact: {moved} records, {before:,} bytes before, {after:,} after")
+        click.echo(f"compact: {output.counted(moved, 'record')}, {before:,} bytes before, {after:,} after")
 
 
 def _headline(text: str) -> None:

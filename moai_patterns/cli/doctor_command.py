@@ -23,19 +23,20 @@ from moai_patterns.storage import PatternStorage
 _FROM_HOOKS = field("context.metadata.source") == "claude-code/hook"
 
 
-@click.command("doctor")
+@click.command("doctor", short_help="Show the last capture, what waits, faults and versions.")
 @takes_store
 @takes_json
 def command(store: str, as_json: bool) -> int:
     """Show the last record of a hook, what waits in the spool, recent faults and versions.
 
-    Exit code 1 when something waits, was quarantined, or the store cannot be opened.
+    Exit code 1 when something waits or was quarantined, and when there is a problem: the store is
+    not there, cannot be opened or cannot be written, so that no capture is stored.
     """
     told, healthy = _examine(store)
     if as_json:
         output.line(told)
     else:
-        output.table(("", ""), ((name, _short(value)) for name, value in told.items()))
+        output.facts(told)
     return 0 if healthy else 1
 
 
@@ -47,16 +48,20 @@ def _examine(store: str) -> tuple[dict[str, Any], bool]:
         "python": f"{platform.python_version()} at {sys.executable}",
         "redaction": "on" if enabled(os.environ) else "OFF",
     }
-    problem = None
+    problems = []
     try:
         with opened(store) as storage:
             told |= _contents(storage)
     except PatternError as error:
-        told["problem"] = problem = str(error)
+        problems.append(str(error))
+    if unwritable := _unwritable(location, told.get("backend", {})):
+        problems.append(f"captures cannot be stored: {unwritable}")
+    if problems:
+        told["problem"] = "; ".join(problems)
     # After a look into the store, which takes in what waits, and also when there was none.
     told["spool"] = waiting = spool.status(location)
     told["recent faults"] = faults.recent(location)[-5:]
-    return told, problem is None and not (waiting["waiting"] or waiting["quarantined"])
+    return told, not (problems or waiting["waiting"] or waiting["quarantined"])
 
 
 def _contents(storage: PatternStorage) -> dict[str, Any]:
@@ -80,9 +85,18 @@ def _named(record: Record) -> str:
     return f"{record['timestamp']} {record['pattern_type']} {record['pattern_id']}"
 
 
-def _short(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {item}" for name, item in value.items())
-    if isinstance(value, list):
-        return "; ".join(_short(item) for item in value) or "none"
-    return str(value)
+def _unwritable(location: tuple[str, str], facts: dict[str, Any]) -> str | None:
+    """Return what keeps a capture out of a store, as far as it can be told without writing."""
+    backend, path = location
+    if facts.get("layout") == "plain":
+        return f"{path} has the plain layout, which is only read; moai-patterns copy brings it over"
+    place = os.path.abspath(path)
+    while not os.path.lexists(place):
+        place = os.path.dirname(place)
+    places = [place]
+    if backend == "sqlite" and os.path.isfile(place):
+        places.append(os.path.dirname(place))  # where the write-ahead log goes
+    elif not os.path.isdir(place):
+        return f"{place} is no directory"
+    refused = [place for place in places if not os.access(place, os.W_OK)]
+    return f"{refused[0]} cannot be written by this user" if refused else None

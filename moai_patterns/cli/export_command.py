@@ -12,7 +12,7 @@ from moai_patterns.cli.options import not_empty, opened, question, takes_json, t
 from moai_patterns.cli.target import written
 
 
-@click.command("export")
+@click.command("export", short_help="Write the records that answer as JSON Lines.")
 @click.argument("target", default="-", callback=not_empty)
 @takes_query
 @click.option(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import BinaryIO
 
 import click
 
-from moai_patterns import jsonlines
 from moai_patterns.cli import output
 from moai_patterns.cli.options import opened, takes_json, takes_store
+from moai_patterns.cli.output import counted
+from moai_patterns.cli.storing import store_lines, told
 from moai_patterns.collect.importing import Summary, import_paths
 from moai_patterns.collect.redact import enabled, load_key
 from moai_patterns.location import beside, parse_store
+
+_REFUSED = 3
 
 
 @click.group("import")
@@ -24,20 +28,22 @@ def command() -> None:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True))
 @takes_store
 @takes_json
-def claude_code(paths: tuple[str, ...], store: str, as_json: bool) -> None:
+def claude_code(paths: tuple[str, ...], store: str, as_json: bool) -> int:
     """Import Claude Code transcripts and logged arrays of hook payloads; a second time adds nothing.
 
-    Directories are read recursively. Lines that cannot be read are named, the rest goes in.
+    Directories are read recursively. Lines that cannot be read are named, the rest goes in. Exit code
+    3 when none of the files holds a recording, so that nothing was taken.
     """
     with opened(store, create=True, durability="group") as storage, output.progress() as progress:
         task = progress.add_task("importing", total=None)
         summary = import_paths(
             paths,
             storage,
-            key=redaction_key(store),
+            key=partial(redaction_key, store),
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     show(summary, as_json=as_json)
+    return 0 if summary.files else _REFUSED
 
 
 @command.command("jsonl")
@@ -47,8 +53,8 @@ def claude_code(paths: tuple[str, ...], store: str, as_json: bool) -> None:
 def jsonl(source: BinaryIO, store: str, as_json: bool) -> None:
     """Import records as `export` writes them, one JSON object a line; a second time adds nothing."""
     with opened(store, create=True, durability="group") as storage:
-        stored = storage.save_many(jsonlines.read(source, source.name))
-    output.outcome(f"{stored} imported", as_json=as_json, imported=stored)
+        saved = store_lines(storage, source)
+    output.outcome(told(saved), as_json=as_json, imported=sum(saved), **saved._asdict())
 
 
 def redaction_key(store: str) -> bytes | None:
@@ -69,10 +75,18 @@ def show(summary: Summary, *, as_json: bool) -> None:
         click.echo(f"skipped {more} more that are not named", err=True)
     for ignored in summary.ignored:
         click.echo(f"ignored {ignored.file}: {ignored.reason}", err=True)
+    if not summary.files:
+        click.echo(f"nothing was taken: none of {counted(len(summary.ignored), 'file')} holds a recording")
+        return
     click.echo(
-        f"{summary.files} files, {summary.lines} transcript lines, {summary.payloads} hook payloads: "
-        f"{summary.added} records added, {summary.revised} revised, {summary.unchanged} known, "
-        f"{summary.damaged} lines skipped, {len(summary.ignored)} files ignored"
+        f"{counted(summary.files, 'file')}, {counted(summary.lines, 'transcript line')}, "
+        f"{counted(summary.payloads, 'hook payload')}:"
+    )
+    filled = f", {counted(summary.filled, 'record')} of hooks filled in" if summary.filled else ""
+    click.echo(
+        f"  {counted(summary.added, 'record')} added, {summary.revised} revised, {summary.unchanged} known"
+        f"{filled},\n  {counted(summary.damaged, 'line')} skipped, "
+        f"{counted(len(summary.ignored), 'file')} ignored"
     )
 
 
@@ -85,6 +99,7 @@ def _plain(summary: Summary) -> dict[str, object]:
         "added": summary.added,
         "revised": summary.revised,
         "unchanged": summary.unchanged,
+        "filled": summary.filled,
         "damaged": summary.damaged,
         "skipped": [{"file": s.file, "line": s.line, "reason": s.reason} for s in summary.skipped],
         "ignored": [{"file": ignored.file, "reason": ignored.reason} for ignored in summary.ignored],

@@ -20,7 +20,10 @@ def show(plan: Plan, *, as_json: bool) -> None:
     for day, kinds in plan.expired.items():
         counts = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
         click.echo(f"would expire {_date(day)}: {counts}")
-    click.echo(f"{len(plan.compact)} days to compact, {plan.expired_count} records to expire")
+    click.echo(
+        f"{output.counted(len(plan.compact), 'day')} to compact, "
+        f"{output.counted(plan.expired_count, 'record')} to expire"
+    )
 
 
 def _date(day: int) -> str:

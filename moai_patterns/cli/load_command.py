@@ -9,7 +9,7 @@ from moai_patterns.cli import output
 from moai_patterns.cli.options import opened, takes_json, takes_store
 
 
-@click.command("load")
+@click.command("load", short_help="Print the record with an id.")
 @click.argument("pattern_id")
 @takes_store
 @takes_json

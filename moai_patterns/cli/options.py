@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from glob import escape, glob
 from typing import Any, TypeVar
 
 import click
 
+from moai_patterns import schema
 from moai_patterns.cli.comparison import comparison
 from moai_patterns.conditions import Every
-from moai_patterns.errors import LayoutError, StoreError
+from moai_patterns.errors import LayoutError, QueryError, StoreError
 from moai_patterns.location import default_store, parse_store, spools
 from moai_patterns.query import Query
 from moai_patterns.storage import PatternStorage, open_store
 
 F = TypeVar("F", bound=Callable[..., Any])
+_OPTIONS = {"start_date": "--since", "end_date": "--until"}
 
 
 def takes_store(command: F) -> F:
@@ -26,8 +29,38 @@ def takes_store(command: F) -> F:
         named = before_the_command(ctx, "store") if value is None else value
         return lasting(default_store() if named is None else str(named))
 
-    option = click.option("--store", metavar="STORE", callback=chosen, help="file:PATH or sqlite:PATH.")
+    option = click.option(
+        "--store",
+        metavar="STORE",
+        callback=chosen,
+        shell_complete=stores_beginning,
+        help="file:PATH or sqlite:PATH.",
+    )
     return option(command)
+
+
+def stores_beginning(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return what a store's name that begins so may go on with: directories and databases."""
+    scheme, colon, path = incomplete.partition(":")
+    if not colon:
+        return [name for name in ("file:", "sqlite:") if name.startswith(incomplete)]
+    found = sorted(name for name in glob(escape(path) + "*") if not name.endswith((".spool", "-wal", "-shm")))
+    directories = [f"{scheme}:{name}" for name in found if os.path.isdir(name)]
+    databases = [f"{scheme}:{name}" for name in found if scheme == "sqlite" and name.endswith(".db")]
+    return directories + databases
+
+
+def _kinds_beginning(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    return [kind for kind in schema.kinds() if kind.startswith(incomplete)]
+
+
+class WholeNumber(click.IntRange):
+    """A number from 0 on, under a name that fits into a sentence."""
+
+    name = "whole number"
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
 
 
 def lasting(store: str) -> str:
@@ -64,7 +97,14 @@ def not_empty(ctx: click.Context, parameter: click.Parameter, value: str | None)
 def takes_query(command: F) -> F:
     """Add the options of a question; the call gets a `Query` as `question`."""
     options = (
-        click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Only this kind; repeatable."),
+        click.option(
+            "--kind",
+            "kinds",
+            multiple=True,
+            metavar="KIND",
+            shell_complete=_kinds_beginning,
+            help="Only this kind; repeatable.",
+        ),
         click.option("--since", metavar="TIME", help="Not before this timestamp or date (inclusive)."),
         click.option("--until", metavar="TIME", help="Not after this timestamp or date (inclusive)."),
         click.option("--tag", "tags", multiple=True, metavar="TAG", help="Any of these tags; repeatable."),
@@ -91,7 +131,11 @@ def question(
 ) -> Query:
     """Return the `Query` that the options of `takes_query` describe."""
     where = Every(tuple(comparison(text) for text in conditions)) if conditions else None
-    return Query(kinds or None, since, until, more.pop("limit", None), tags or None, where=where, **more)
+    try:
+        return Query(kinds or None, since, until, more.pop("limit", None), tags or None, where=where, **more)
+    except QueryError as error:
+        name, colon, reason = str(error).partition(":")
+        raise QueryError(_OPTIONS.get(name, name) + colon + reason) from None
 
 
 @contextmanager

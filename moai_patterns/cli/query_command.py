@@ -7,12 +7,21 @@ from typing import Any
 import click
 
 from moai_patterns.cli import output
-from moai_patterns.cli.options import opened, question, takes_json, takes_query, takes_store
+from moai_patterns.cli.options import (
+    WholeNumber,
+    opened,
+    question,
+    takes_json,
+    takes_query,
+    takes_store,
+)
+
+_PAGE = 100
 
 
 @click.command("query")
 @takes_query
-@click.option("--limit", type=click.IntRange(min=0), default=100, show_default=True)
+@click.option("--limit", type=WholeNumber(), metavar="NUMBER", help="The most to print; default 100.")
 @click.option("--all", "everything", is_flag=True, help="No limit.")
 @click.option(
     "--order", type=click.Choice(["newest", "oldest", "arrival"]), default="newest", show_default=True
@@ -20,9 +29,12 @@ from moai_patterns.cli.options import opened, question, takes_json, takes_query,
 @click.option("--cursor", help="Go on after this cursor, printed at the end of the page before.")
 @takes_store
 @takes_json
-def command(store: str, as_json: bool, limit: int, everything: bool, **asked: Any) -> None:
+def command(store: str, as_json: bool, limit: int | None, everything: bool, **asked: Any) -> None:
     """Print the records that answer, newest first."""
-    wanted = question(limit=None if everything else limit, **asked)
+    if everything and limit is not None:
+        raise click.UsageError("--limit and --all contradict each other; give one of them")
+    most = _PAGE if limit is None else limit
+    wanted = question(limit=None if everything else most, **asked)
     with opened(store) as storage:
         if wanted.limit is None:
             output.records(storage.iter(wanted), as_json=as_json)

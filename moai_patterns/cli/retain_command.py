@@ -5,16 +5,17 @@ from __future__ import annotations
 import click
 
 from moai_patterns.cli import lifecycle_output, output
-from moai_patterns.cli.options import lasting, opened, takes_json, takes_store
+from moai_patterns.cli.options import WholeNumber, lasting, opened, takes_json, takes_store
 from moai_patterns.lifecycle import Policy
 
 
 @click.command("retain")
 @click.option(
     "--days",
-    type=click.IntRange(min=0),
+    type=WholeNumber(),
     default=90,
     show_default=True,
+    metavar="DAYS",
     help="What lies before the UTC midnight this many days ago expires.",
 )
 @click.option("--archive", metavar="STORE", help="Move there instead: copied, compared, then removed.")
@@ -22,7 +23,10 @@ from moai_patterns.lifecycle import Policy
 @takes_store
 @takes_json
 def command(days: int, archive: str | None, dry_run: bool, store: str, as_json: bool) -> None:
-    """Remove the records older than DAYS and give the disk back."""
+    """Remove the records older than DAYS and give the disk back.
+
+    Nothing expires unless somebody asks; running this command is asking, also without --days.
+    """
     if archive is not None:
         lasting(archive)
     with opened(store) as storage:
@@ -36,4 +40,6 @@ def command(days: int, archive: str | None, dry_run: bool, store: str, as_json: 
             with opened(archive, create=True, durability="group") as target:
                 outcome = storage.apply(plan, archive=target)
     done = "removed" if archive is None else "archived"
-    output.outcome(f"{outcome.expired} records {done}", as_json=as_json, **{done: outcome.expired})
+    output.outcome(
+        f"{output.counted(outcome.expired, 'record')} {done}", as_json=as_json, **{done: outcome.expired}
+    )

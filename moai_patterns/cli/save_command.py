@@ -6,12 +6,12 @@ from typing import BinaryIO
 
 import click
 
-from moai_patterns import jsonlines
 from moai_patterns.cli import output
 from moai_patterns.cli.options import opened, takes_json, takes_store
+from moai_patterns.cli.storing import store_lines, told
 
 
-@click.command("save")
+@click.command("save", short_help="Store records given as JSON Lines.")
 @click.argument("source", type=click.File("rb"), default="-")
 @click.option(
     "--durability",
@@ -25,5 +25,5 @@ from moai_patterns.cli.options import opened, takes_json, takes_store
 def command(source: BinaryIO, durability: str, store: str, as_json: bool) -> None:
     """Store the records of SOURCE, one JSON object a line; - reads standard input."""
     with opened(store, create=True, durability=durability) as storage:
-        stored = storage.save_many(jsonlines.read(source, source.name))
-    output.outcome(f"{stored} saved", as_json=as_json, saved=stored)
+        saved = store_lines(storage, source)
+    output.outcome(told(saved), as_json=as_json, saved=sum(saved), **saved._asdict())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from typing import BinaryIO
 
 import click
 import orjson
@@ -10,7 +10,9 @@ import orjson
 from moai_patterns import jsonlines
 from moai_patterns.cli import output
 from moai_patterns.cli.options import takes_json
-from moai_patterns.schema import PatternSchema, json_schema, kinds
+from moai_patterns.cli.storing import name_of
+from moai_patterns.errors import ValidationError
+from moai_patterns.schema import PatternSchema, Violation, json_schema, kinds
 
 
 @click.group("schema")
@@ -43,15 +45,24 @@ def show(kind: str, version: str, as_json: bool) -> None:
 
 
 @command.command("validate")
+@click.argument("source", type=click.File("rb"), default="-")
 @takes_json
-def validate(as_json: bool) -> int:
-    """Read records as JSON Lines from standard input and print every violation; exit code 1 if any."""
+def validate(source: BinaryIO, as_json: bool) -> int:
+    """Judge the records of SOURCE, one JSON object a line, and print every violation with its line.
+
+    - is standard input. Exit code 1 if there is any violation.
+    """
     broken = 0
-    for number, record in enumerate(jsonlines.read(sys.stdin.buffer, "standard input"), start=1):
-        for violation in PatternSchema.errors(record):
+    for place, line in jsonlines.numbered(source, name_of(source)):
+        for violation in _violations(line):
             told = {"path": violation.path, "rule": violation.rule, "sentence": violation.sentence}
-            output.outcome(
-                f"record {number}: {': '.join(told.values())}", as_json=as_json, record=number, **told
-            )
+            output.outcome(f"{place}: {': '.join(told.values())}", as_json=as_json, place=place, **told)
             broken += 1
     return 1 if broken else 0
+
+
+def _violations(line: bytes) -> list[Violation]:
+    try:
+        return PatternSchema.errors(jsonlines.record(line, "$"))
+    except ValidationError as error:
+        return [Violation("$", "json", str(error).removeprefix("$: "))]

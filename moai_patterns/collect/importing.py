@@ -28,7 +28,6 @@ _LOOKED_AT = 64  # entries by which a file is told
 _DAMAGED = 10_000  # damaged ones before or among them
 _HEAD = 1 << 16
 _NAMED = 10_000  # damaged places that are named; further ones are counted
-_ESCAPES = ("\\u00", "\\/")  # how JSON can hide a letter from a search in its text
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ def import_paths(
     paths: Iterable[str | os.PathLike[str]],
     storage: PatternStorage,
     *,
-    key: bytes | None,
+    key: bytes | Callable[[], bytes | None] | None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     clock: Callable[[], int] = time.time_ns,
 ) -> Summary:
@@ -93,7 +92,8 @@ def import_paths(
     Parameters:
         paths: files and directories.
         storage: where the records go.
-        key: of the placeholders that stand in the place of secrets; None stores secrets as they are.
+        key: of the placeholders that stand in the place of secrets, or what returns it, asked only when
+            there is something to import; None stores secrets as they are.
         progress: called with the bytes read so far and the bytes in all.
         clock: returns nanoseconds since 1970-01-01 UTC; no assumed time lies beyond it.
 
@@ -111,6 +111,8 @@ def import_paths(
     found = [recording for path in _files(paths) if (recording := _recording(path, summary)) is not None]
     # Transcripts first: they tell when the sessions were that logged payloads belong to.
     found.sort(key=lambda recording: recording.payloads)
+    if callable(key):
+        key = key() if found else None
     run = _Import(storage, summary, key, clock() // 1000)
     total, before = sum(recording.size for recording in found), 0
     for recording in found:
@@ -279,7 +281,7 @@ class _Import:
     def _cleaner(self, entry: Entry) -> Callable[[Any], Any]:
         """Return what takes the secrets out of an entry; nothing where its text hints at none."""
         key, text = self._key, entry.text
-        if key is None or not (suspicious(text) or any(escape in text for escape in _ESCAPES)):
+        if key is None or not suspicious(text):
             return lambda value: value
         return lambda value: redact(value, key)[0]
 
