@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from moai_patterns.backends.base import BackendBase, Batch, Removal
 from moai_patterns.backup import BATCH, copy, verify_copy
-from moai_patterns.errors import RetentionError
+from moai_patterns.errors import DamageError, RetentionError
 from moai_patterns.instant import DAY, isoformat
 from moai_patterns.query import Query
 
@@ -118,7 +118,8 @@ def apply(
     brought to the medium before it is removed. `on_day` is called with each compacted day; `stopped`,
     if given, is asked before each. Interrupted work can be planned and applied again.
     Raises `RetentionError` when the archive is the store itself, when more would go than the plan
-    listed, or nothing is listed any more.
+    listed, or nothing is listed any more; `DamageError`, at the end, for a day that stays as it is
+    because something in it cannot be read.
     """
     if archive is not None and archive.is_same_store(backend):
         raise RetentionError(
@@ -128,6 +129,7 @@ def apply(
     if todo.cutoff is not None and todo.expired:
         expired = _expire(backend, todo, archive, clock)
     compacted = 0
+    damaged: DamageError | None = None
     # Each call looks at the whole tree once, so one for each of many days would cost their square; a
     # stretch bounds what an interruption repeats.
     step = _STRETCH if stopped is None else 1
@@ -135,9 +137,14 @@ def apply(
         if stopped is not None and stopped():
             break
         days = todo.compact[start : start + step]
-        compacted += backend.compact(days)
+        try:
+            compacted += backend.compact(days)
+        except DamageError as error:  # the other days are none the worse for it
+            damaged = damaged or error
         for day in days:
             on_day(day)
+    if damaged is not None:
+        raise damaged
     return Outcome(compacted, expired)
 
 

@@ -39,7 +39,6 @@ DRAINED = 32  # batches from the spool per hook: a few milliseconds
 _PIECE = 1 << 20
 _SILENCE = 100  # milliseconds without another byte, after which a whole payload counts as all
 _PATIENCE = 2_000  # and after which anything does: no agent pauses so long within a payload
-_ASCII_ESCAPES = ("\\u002", "\\u003", "\\u004", "\\u005", "\\u006", "\\u007")
 
 
 def run(arguments: Sequence[str]) -> NoReturn:
@@ -185,20 +184,13 @@ class _Target:
     def _redaction(self, text: str) -> Callable[[Any], Any] | None:
         """Return what takes the secrets out of a payload, or None when that is switched off.
 
-        The rules load only when the text holds a literal that some rule begins with. JSON can write
-        letters as escapes; then the literals are looked for in the parsed payload too.
+        The rules load only when the text holds a literal that some rule begins with.
         """
         from moai_patterns.collect.redact import enabled, suspicious
 
         if not enabled(self._environ):
             return None
-        hit = suspicious(text)
-        escaped = not hit and any(escape in text for escape in _ASCII_ESCAPES)
-
-        def clean(value: Any) -> Any:
-            return self._redacted(value) if hit or (escaped and suspicious(dumps(value))) else value
-
-        return clean
+        return self._redacted if suspicious(text) else lambda value: value
 
     def _redacted(self, value: Any) -> Any:
         from moai_patterns.collect.redact import load_key, redact

@@ -31,8 +31,7 @@ from moai_patterns.query import Query, Record
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from moai_patterns.backends.filesystem.hotlog import Found, HotLog
-    from moai_patterns.backends.filesystem.write import Removed
+    from moai_patterns.backends.filesystem.hotlog import Found
 
 
 def open_tree(path: str, *, durability: str = "os", timeout: float = 30.0) -> BackendBase:
@@ -72,9 +71,7 @@ class FilesystemBackend(BackendBase):
         Raises `ConflictError` for a stale revision.
         """
         with self._working(writing=True):
-            self._writer.removed = 0
-            self._writer.write(batch.add, batch.remove, batch.fresh)
-            return self._writer.removed
+            return self._writer.write(batch.add, batch.remove, batch.fresh)
 
     def single_writer(self) -> SingleWriter:
         """Return a writer that spares the file per record."""
@@ -377,21 +374,8 @@ def _acquire_shared(pin: fileops.Lock, timeout: float) -> bool:
     return True
 
 
-class _CountingWriter(TreeWriter):
-    """A writer that tells how many removals of the last batch had something to remove."""
-
-    removed = 0
-
-    def _effective(self, log: HotLog, remove: Sequence[Removed]) -> dict[str, int]:
-        gone = super()._effective(log, remove)
-        self.removed = len(gone)
-        return gone
-
-
-def _writer(path: str, durability: str, timeout: float) -> _CountingWriter:
-    return _CountingWriter(
-        path, durability=durability, timeout=timeout, readable=_readable, line=orjson.dumps
-    )
+def _writer(path: str, durability: str, timeout: float) -> TreeWriter:
+    return TreeWriter(path, durability=durability, timeout=timeout, readable=_readable, line=orjson.dumps)
 
 
 def _readable(record: Record) -> bytes:

@@ -84,19 +84,18 @@ class TreeWriter:
         self._line = line
         self._lookup: Lookup | None = None
 
-    def write(self, add: Sequence[Record], remove: Sequence[Removed] = (), fresh: bool = False) -> None:
-        """Write a batch: removals, then additions; all or nothing.
+    def write(self, add: Sequence[Record], remove: Sequence[Removed] = (), fresh: bool = False) -> int:
+        """Write a batch: removals, then additions; all or nothing. Return how many removals had an effect.
 
         `fresh` promises that the ids were generated just now, which saves the look whether they are known.
         """
         self.tree.prepare(self.timeout)
         if len(add) == 1 and not remove and add[0]["_meta"]["revision"] == 1:
             self.renewing(lambda: self._write_file(add[0], fresh))
-            return
+            return 0
         if any(record["_meta"]["revision"] < 1 for record in add):
             raise ConflictError("revisions count from 1")
-        if add or remove:
-            self.renewing(lambda: self._write_journal(add, remove, fresh))
+        return self.renewing(lambda: self._write_journal(add, remove, fresh)) if add or remove else 0
 
     def renewing(self, act: Callable[[], T]) -> T:
         """Do what uses the change log; once more, with a new log, when it turns out to be damaged."""
@@ -299,11 +298,12 @@ class TreeWriter:
             raise ConflictError(f"{identity!r} is at revision {head['_meta']['revision']} already")
         return True
 
-    def _write_journal(self, add: Sequence[Record], remove: Sequence[Removed], fresh: bool) -> None:
+    def _write_journal(self, add: Sequence[Record], remove: Sequence[Removed], fresh: bool) -> int:
+        removed = 0
         lines = [self.encode_line(record) for record in add]
         if remove:  # which of them apply is known under the lock only
             with self.tree.lock.held(timeout=self.timeout):
-                self._publish_journal(self.open_log(), add, remove, lines)
+                removed = self._publish_journal(self.open_log(), add, remove, lines)
         else:
             data, spans = _journal().build(lines, add)
             temporary = self.tree.temporary_path()
@@ -319,14 +319,15 @@ class TreeWriter:
                 raise
         if self._sync:
             self.sync_directory(self.tree.journals)
+        return removed
 
     def _publish_journal(
         self, log: HotLog, add: Sequence[Record], remove: Sequence[Removed], lines: Sequence[bytes] = ()
-    ) -> None:
+    ) -> int:
         gone = self._effective(log, remove)
         self._check(log, add, dict.fromkeys(gone, 0))
         if not add and not gone:
-            return
+            return 0
         seq = next_seq(log)
         removals = [(identity, revision, seq) for identity, revision in gone.items()]
         data, spans = _journal().build(lines or [self.encode_line(record) for record in add], add, removals)
@@ -337,6 +338,7 @@ class TreeWriter:
         except BaseException:
             fileops.remove(temporary)
             raise
+        return len(gone)
 
     def _effective(self, log: HotLog, remove: Sequence[Removed]) -> dict[str, int]:
         """Return those removals that have something to remove, with the revision of the head."""
