@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 
@@ -34,6 +35,21 @@ def test_bounds_come_in_every_natural_form() -> None:
     assert Query(start_date=moment).since == moment
     assert Query(start_date=date(2025, 1, 1)).since == instant("2025-01-01")
     assert Query(start_date=datetime(2025, 1, 1)).since == instant("2025-01-01T00:00")
+
+
+@pytest.mark.parametrize("zone", ["UTC0", "Asia/Tokyo-9", "America/New_York5"])
+def test_a_naive_datetime_at_the_beginning_of_the_calendar_is_refused(
+    monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    """Where the system knows no local time, it names what to do about it."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        with pytest.raises(QueryError, match="add a zone"):
+            Query(start_date=datetime.min)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_an_end_that_is_a_date_covers_its_whole_day() -> None:

@@ -125,9 +125,10 @@ def _unnamed(schema: Schema) -> Schema:
 _KINDS: dict[tuple[str, str], Kind] = {}
 _LOCK = threading.RLock()
 """Held while a kind is added; whoever reads sees the registry before or after it."""
-if hasattr(os, "register_at_fork"):
-    # A child has no thread that would release it.
-    os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
+# A child has no thread that would release it. Where nothing can fork, there is nobody to be told.
+getattr(os, "register_at_fork", dict)(
+    before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release
+)
 
 
 def find(name: str, version: str = FIRST) -> Kind | None:
