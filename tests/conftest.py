@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +17,10 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from leaks import Surroundings
 from moai_patterns.backends.base import BackendBase
 from moai_patterns.backends.opening import open_backend
+
+# Started in the background, a runner ignores Ctrl-C, and so would every process that a test interrupts.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 
