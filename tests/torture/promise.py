@@ -95,9 +95,10 @@ class Promise:
         sentence: what holds; a row of the table in docs/reliability.md.
         cases: gives the number of all cases; they are 0, 1, ... Each is the same in every run.
         run: runs the cases of these numbers in an empty directory, tells a `Tally` what they did, and
-            raises `BrokenPromiseError` with the number in its message. Leaves no process, mount or file elsewhere.
+            raises `BrokenPromiseError` with the number in its message. Leaves nothing behind elsewhere.
         fast: so many cases, spread over all of them, run in `make test`.
         chunk: so many at most are run by one process at once; a run that was interrupted goes on there.
+        together: so many neighbours build on each other and are chosen as one.
         shards: into so many tests the fast cases are divided, so that each takes some 20 seconds.
         needs: what the machine must have.
         alone: whether it uses all cores by itself, so that nothing else should run beside it.
@@ -110,6 +111,7 @@ class Promise:
     run: Callable[[Sequence[int], Path, Tally], None]
     fast: int
     chunk: int
+    together: int = 1
     shards: int = 1
     needs: tuple[Need, ...] = (LINUX,)
     alone: bool = False
@@ -122,6 +124,7 @@ class Promise:
 
     def slice(self, shard: int = 0) -> list[int]:
         """Return the case numbers of a shard of `make test`."""
-        full = self.cases()
-        few = min(self.fast, full)
-        return [at * full // few for at in range(few)][shard :: self.shards]
+        groups = self.cases() // self.together
+        few = min(self.fast // self.together, groups)
+        chosen = [at * groups // few for at in range(few)][shard :: self.shards]
+        return [group * self.together + at for group in chosen for at in range(self.together)]

@@ -45,9 +45,7 @@ def run_here(promise: Promise, numbers: Sequence[int]) -> Tally:
         promise.run(numbers, place, tally)
     tally.add("cases", len(numbers))
     if numbers and not tally.counts[FIRED]:
-        raise BrokenPromiseError(
-            f"{promise.name}: no fault ever came in {len(numbers)} cases: the test is blind"
-        )
+        raise BrokenPromiseError(f"{promise.name}: no fault came in {len(numbers)} cases: the test is blind")
     return tally
 
 

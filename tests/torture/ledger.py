@@ -1,0 +1,81 @@
+"""What a worker said before it died: a line before each act, and one after, on a pipe that outlives it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from torture.acts import Act, Actor, Model
+
+
+@dataclass(frozen=True)
+class Said:
+    """How far a worker came: so many acts acknowledged, one more perhaps begun."""
+
+    acknowledged: int
+    begun: int
+
+    @property
+    def is_amid(self) -> bool:
+        """Whether an act was begun and never acknowledged."""
+        return self.begun > self.acknowledged
+
+
+def perform(actor: Actor, acts: Iterable[Act], pipe: int) -> None:
+    """Do acts, and say so before and after each."""
+    for act in acts:
+        os.write(pipe, b"+%d\n" % time.monotonic_ns())
+        actor.perform(act)
+        os.write(pipe, b"=%d\n" % time.monotonic_ns())
+
+
+def heard(pipe: int) -> bytes:
+    """Read all that was said until every writer of the pipe is gone, and close it."""
+    parts = []
+    while part := os.read(pipe, 1 << 16):
+        parts.append(part)
+    os.close(pipe)
+    return b"".join(parts)
+
+
+def understood(text: bytes, cut: int | None = None) -> Said:
+    """Return how far a worker came.
+
+    What it said after `cut` (monotonic nanoseconds) counts as not acknowledged: the medium was dead by then.
+    """
+    words = [(line[:1], int(line[1:])) for line in text.splitlines(keepends=True) if line.endswith(b"\n")]
+    acknowledged = sum(word == b"=" and (cut is None or moment < cut) for word, moment in words)
+    return Said(acknowledged, sum(word == b"+" for word, _ in words))
+
+
+class Story:
+    """The models that a program passes through.
+
+    Parameters:
+        acts: the program, from its start.
+        model: what the store held before it.
+    """
+
+    def __init__(self, acts: Iterable[Act], model: Model | None = None) -> None:
+        self._acts: Iterator[Act] = iter(acts)
+        self.model: Model = dict(model or {})
+        self.number = 0
+
+    def advance(self, count: int) -> None:
+        """Take `count` further acts as done."""
+        for _ in range(count):
+            self.model = next(self._acts).applied(self.model)
+            self.number += 1
+
+    def next(self) -> Act:
+        """Return the act that comes next, without taking it as done."""
+        act = next(self._acts)
+        self._acts = _again(act, self._acts)
+        return act
+
+
+def _again(first: Act, others: Iterator[Act]) -> Iterator[Act]:
+    yield first
+    yield from others

@@ -1,0 +1,136 @@
+"""The one judgement on a store after a fault: what must be there, what may be there, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from moai_patterns import PatternStorage
+from moai_patterns.errors import PatternError
+from moai_patterns.query import Query
+from moai_patterns.saving import content
+from torture.acts import DAYS, Act, History, Model, record
+from torture.promise import BrokenPromiseError
+
+_OLD = 7200  # seconds; temporary files are left alone for an hour
+Open = Callable[[], PatternStorage]
+
+
+def judge(open_it: Open, before: Model, under_way: Act | None = None) -> Model:
+    """Hold a store against what was acknowledged, and return what it holds.
+
+    Parameters:
+        open_it: opens the store as a process does that comes after the fault.
+        before: the model after the last acknowledged act.
+        under_way: the act that was begun and not acknowledged: there whole, not at all, or, when it is
+            none that is all or nothing, in part.
+
+    Raises `BrokenPromiseError` when anything else is there, when two ways to ask differ, when `check` finds
+    fault, when a new save or a compaction does not work, or when opening again changes an answer.
+    """
+    with closing(open_it()) as storage:
+        found = everything(storage)
+        _must_be_allowed(found, before, under_way)
+        _must_agree(storage, found)
+        _must_be_sound(storage)
+        _must_go_on(storage, found)
+    with closing(open_it()) as storage:
+        _must(everything(storage) == found, "opening once more changed what is there")
+        _must_be_sound(storage)
+    return found
+
+
+def everything(storage: PatternStorage) -> Model:
+    """Return the history of each id, as one scan gives it. Raises `BrokenPromiseError` for a double."""
+    found: dict[str, dict[int, Any]] = {}
+    question = Query(revisions="all", limit=None)
+    for stored in _typed(lambda: list(storage.backend.scan(question)), "a scan of everything"):
+        revisions = found.setdefault(stored["pattern_id"], {})
+        number = stored["_meta"]["revision"]
+        _must(number not in revisions, f"{stored['pattern_id']!r} is there twice in revision {number}")
+        revisions[number] = content(stored)
+    return {identity: tuple(revisions[n] for n in sorted(revisions)) for identity, revisions in found.items()}
+
+
+def _must_be_allowed(found: Model, before: Model, under_way: Act | None) -> None:
+    if found == before:
+        return
+    if under_way is None:
+        raise BrokenPromiseError("not what was acknowledged: " + _difference(found, before))
+    after = under_way.applied(before)
+    if found == after:
+        return
+    _must(not under_way.whole, f"{under_way.verb} is there in part: " + _difference(found, after))
+    for identity in {*found, *before, *after}:
+        history = found.get(identity, ())
+        old, new = before.get(identity, ()), after.get(identity, ())
+        parts = [old, *(new[:length] for length in range(len(old), len(new) + 1))] if new else [old, ()]
+        _must(history in parts, f"{under_way.verb}, {identity!r}: " + _difference(found, after))
+
+
+def _must_agree(storage: PatternStorage, found: Model) -> None:
+    """Ask in other ways, which must all say the same."""
+    heads = {identity: history[-1] for identity, history in found.items()}
+    listed = _typed(lambda: list(storage.iter(order="oldest")), "iter")
+    _must(len(listed) == len(heads), f"iter gives {len(listed)} records, there are {len(heads)} ids")
+    _must({one["pattern_id"]: one for one in listed} == heads, "iter gives other records than a scan")
+    newest = _typed(lambda: list(storage.query(limit=None)), "query")
+    _must(newest == listed[::-1], "newest first is not oldest first turned round")
+    _must(_typed(storage.count, "count") == len(heads), f"count is not {len(heads)}")
+    for identity, head in heads.items():
+        loaded = _typed(partial(storage.load, identity), f"load of {identity!r}")
+        _must(loaded == head, f"load of {identity!r} gives {_short(loaded)}, a scan {_short(head)}")
+    versions = [head for head in heads.values() if "v1" in head["context"].get("tags", ())]
+    tagged = _typed(lambda: storage.query(tags=["v1"], limit=None), "query by tag")
+    _must(len(tagged) == len(versions), f"{len(tagged)} records have the tag, not {len(versions)}")
+
+
+def _must_be_sound(storage: PatternStorage) -> None:
+    problems = _typed(lambda: storage.check(read_data=True), "check")
+    _must(not problems, f"check finds {[str(problem) for problem in problems[:3]]}")
+
+
+def _must_go_on(storage: PatternStorage, found: Model) -> None:
+    """Save, compact and remove: what was there before is there after, and nothing is left behind."""
+    probe = record("probe", 0, DAYS[0])
+    _typed(lambda: storage.save(probe), "a new save")
+    _must(storage.load("probe") == probe, "a new save is not there")
+    place = storage.backend.path  # type: ignore[attr-defined]
+    temporary = Path(place, "tmp")
+    for left in temporary.iterdir() if temporary.is_dir() else ():
+        os.utime(left, (_OLD, _OLD))
+    _typed(storage.compress_old_files, "a compaction")
+    _must(everything(storage) == {**found, "probe": (probe,)}, "a compaction changed what is there")
+    left_over = os.listdir(temporary) if temporary.is_dir() else []
+    _must(not left_over, f"temporary files stay: {left_over}")
+    _must(storage.delete("probe") == 1, "what was saved cannot be removed")
+
+
+def _typed(act: Callable[[], Any], what: str) -> Any:
+    try:
+        return act()
+    except PatternError as error:
+        raise BrokenPromiseError(f"{what} raised {type(error).__name__}: {error}") from error
+
+
+def _must(holds: bool, sentence: str) -> None:
+    if not holds:
+        raise BrokenPromiseError(sentence)
+
+
+def _difference(found: Model, wanted: Model) -> str:
+    wrong = [i for i in sorted({*found, *wanted}) if found.get(i, ()) != wanted.get(i, ())]
+    said = [f"{i!r}: {_versions(found.get(i, ()))} for {_versions(wanted.get(i, ()))}" for i in wrong[:4]]
+    return f"{len(wrong)} ids differ: " + "; ".join(said)
+
+
+def _versions(history: History) -> str:
+    return "-".join(str(one["data"].get("version", "x")) for one in history) or "nothing"
+
+
+def _short(value: object) -> str:
+    return repr(value)[:200]
