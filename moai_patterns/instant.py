@@ -1,14 +1,15 @@
 """The one reading of a timestamp: text to UTC microseconds, and an instant to its UTC day.
 
 Grammar: `YYYY-MM-DD`, optionally `T` or a blank and `HH:MM[:SS[.fraction]]`, optionally `Z` or
-`+HH:MM`. A stamp without a zone means local time. Plain arithmetic instead of `datetime`: one
+`+HH:MM`. A stamp without a zone means local time: of two such moments the first, and one that clocks
+leap over is as far behind the leap as it reaches into it. Plain arithmetic instead of `datetime`: one
 grammar on every interpreter, and the capture process imports nothing for it. Days are counted in
 the proleptic Gregorian calendar, as in ISO 8601.
 """
 
 from __future__ import annotations
 
-from time import mktime
+from time import localtime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,10 +41,11 @@ def _grammar() -> re.Pattern[str]:
     return _compiled
 
 
-def instant(text: str) -> int:
+def instant(text: str, *, later: bool = False) -> int:
     """Return the UTC instant of a timestamp in microseconds since 1970-01-01T00:00Z.
 
-    Digits of the fraction beyond the sixth are cut off. Raises `ValueError` with the reason for any
+    Digits of the fraction beyond the sixth are cut off. A local time that occurs twice is the first of
+    them unless `later` asks for the other. Raises `ValueError` with the reason for any
     other form, for dates and times that do not exist, and for instants outside the years 1 to 9999.
 
     >>> instant("2025-11-29T10:00:00.25+09:00")
@@ -68,26 +70,38 @@ def instant(text: str) -> int:
         raise _refusal(text, f"month {month} of {year} has no day {day}")
     if hour > 23 or minute > 59 or second > 59:
         raise _refusal(text, f"there is no time {hour:02d}:{minute:02d}:{second:02d}")
-    if parts[7] == "Z" or parts[8] != "0":
-        past = year - 1
-        days = past * 365 + past // 4 - past // 100 + past // 400
-        days += _BEFORE[month] + (leap and month > 2) + day - _EPOCH
-        seconds = days * 86_400 + hour * 3600 + minute * 60 + second
-        if parts[8] != "0":
-            hours, minutes = int(parts[9]), int(parts[10])
-            if hours > 23 or minutes > 59:
-                raise _refusal(text, f"there is no offset {parts[8]}{hours:02d}:{minutes:02d}")
-            east = hours * 3600 + minutes * 60
-            seconds += east if parts[8] == "-" else -east
-    else:
+    past = year - 1
+    days = past * 365 + past // 4 - past // 100 + past // 400
+    days += _BEFORE[month] + (leap and month > 2) + day - _EPOCH
+    seconds = days * 86_400 + hour * 3600 + minute * 60 + second
+    if parts[8] != "0":
+        hours, minutes = int(parts[9]), int(parts[10])
+        if hours > 23 or minutes > 59:
+            raise _refusal(text, f"there is no offset {parts[8]}{hours:02d}:{minutes:02d}")
+        east = hours * 3600 + minutes * 60
+        seconds += east if parts[8] == "-" else -east
+    elif parts[7] != "Z":
         try:
-            seconds = int(mktime((year, month, day, hour, minute, second, 0, 0, -1)))
+            seconds = _local(seconds, later=later)
         except (OverflowError, OSError):
             raise _refusal(text, "this system knows no local time there; add a zone") from None
     result = seconds * SECOND + int(parts[6][:6].ljust(6, "0"))
     if not FIRST <= result <= LAST:
         raise _refusal(text, "its UTC instant lies outside the years 1 to 9999")
     return result
+
+
+def _local(wall: int, *, later: bool) -> int:
+    """Return the second at which the clocks here show `wall`, counted as if they showed UTC.
+
+    Not `mktime`: where clocks are set back, its answer depends on what the process asked it before.
+    """
+    # A day off, no change of the clocks lies between, for no zone has had two of them in so short a time.
+    first = localtime(wall + (86_400 if later else -86_400)).tm_gmtoff
+    other = localtime(wall - first).tm_gmtoff
+    if other != first and localtime(wall - other).tm_gmtoff == other:
+        return wall - other
+    return wall - first
 
 
 def _refusal(text: object, reason: str) -> ValueError:

@@ -202,13 +202,13 @@ def _bound(name: str, value: Bound, *, end: bool = False) -> int | None:
     else:
         raise QueryError(f"{name} takes a timestamp, datetime, date or microseconds, not {value!r}")
     try:
+        if stamp == ("9999-12-31" if end else "0001-01-01"):
+            return LAST if end else FIRST  # everything, though in this zone the day goes on beyond it
         moment = instant(stamp)
         if not end or len(stamp) > len("YYYY-MM-DD"):
             return moment
-        if stamp == "9999-12-31":
-            return LAST
-        following = date.fromordinal(date.fromisoformat(stamp).toordinal() + 1)
-        return instant(following.isoformat()) - 1
+        # Not the midnight after it: where clocks are set back across midnight that comes before the end.
+        return instant(f"{stamp}T23:59:59.999999", later=True)
     except ValueError as error:
         raise QueryError(f"{name}: {error}") from None
 

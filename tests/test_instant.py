@@ -1,5 +1,6 @@
 """The one reading of a timestamp."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -104,6 +105,17 @@ def test_a_stamp_without_zone_is_local_time(monkeypatch: pytest.MonkeyPatch) -> 
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_a_local_time_has_one_instant_whatever_was_asked_before(time_zone: Callable[[str], None]) -> None:
+    """In a repeated hour the first, unless the later is asked for; of a skipped hour as far behind it."""
+    time_zone("America/New_York")
+    for before in ("2025-01-10T12:00", "2025-07-10T12:00"):
+        instant(before)
+        assert instant("2025-11-02T01:30") == instant("2025-11-02T01:30-04:00")
+        assert instant("2025-11-02T01:30", later=True) == instant("2025-11-02T01:30-05:00")
+        instant(before)
+        assert instant("2025-03-09T02:30") == instant("2025-03-09T03:30-04:00")
 
 
 @given(st.integers(FIRST // DAY, LAST // DAY))

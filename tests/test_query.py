@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 
 from moai_patterns import PatternType, Query, QueryError, field
-from moai_patterns.instant import instant
+from moai_patterns.instant import FIRST, LAST, instant
 from moai_patterns.query import Record
 
 
@@ -58,6 +58,48 @@ def test_an_end_that_is_a_date_covers_its_whole_day() -> None:
     assert Query(end_date=date(2025, 12, 31)).until == instant("2026-01-01") - 1
     assert Query(end_date="9999-12-31").until == instant("9999-12-31T23:59:59.999999Z")
     assert Query(end_date="2025-01-01T00:00").until == instant("2025-01-01T00:00")
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+def test_the_first_and_last_day_of_the_calendar_bound_nothing(
+    time_zone: Callable[[str], None], zone: str
+) -> None:
+    """Also where a part of that local day lies outside of the years 1 to 9999 in UTC."""
+    time_zone(zone)
+
+    assert Query(start_date="0001-01-01").since == FIRST
+    assert Query(end_date=date.max).until == LAST
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "first", "last"),
+    [
+        (
+            "America/St_Johns",
+            "2010-11-06",
+            "2010-11-06T02:30Z",
+            "2010-11-07T03:29:59.999999Z",
+        ),
+        (
+            "America/Havana",
+            "2025-11-01",
+            "2025-11-01T04:00Z",
+            "2025-11-02T03:59:59.999999Z",
+        ),
+        ("America/Havana", "2025-11-02", "2025-11-02T04:00Z", "2025-11-03T04:59:59.999999Z"),
+        ("Africa/Cairo", "2025-04-25", "2025-04-24T22:00Z", "2025-04-25T20:59:59.999999Z"),
+        ("Pacific/Apia", "2011-12-29", "2011-12-29T10:00Z", "2011-12-30T09:59:59.999999Z"),
+        ("Pacific/Apia", "2011-12-30", "2011-12-30T10:00Z", "2011-12-30T09:59:59.999999Z"),  # there was none
+    ],
+)
+def test_a_local_day_goes_from_its_first_to_its_last_moment(
+    time_zone: Callable[[str], None], zone: str, day: str, first: str, last: str
+) -> None:
+    """Where clocks change at midnight too: a repeated hour counts whole, a day that never was is empty."""
+    time_zone(zone)
+
+    assert Query(start_date=day).since == instant(first)
+    assert Query(end_date=day).until == instant(last)
 
 
 def test_kinds_and_tags() -> None:

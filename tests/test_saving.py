@@ -201,10 +201,10 @@ def test_a_save_keeps_the_time_zone_of_its_moment(
 def test_a_time_that_the_system_cannot_place_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where local time does not reach that far, as on Windows before 1970, the refusal says what to add."""
 
-    def refuse(_: object) -> float:
-        raise OverflowError("mktime argument out of range")
+    def refuse(_: object) -> object:
+        raise OverflowError("timestamp out of range for platform time_t")
 
-    monkeypatch.setattr(instant, "mktime", refuse)
+    monkeypatch.setattr(instant, "localtime", refuse)
     with PatternStorage("memory") as storage:
         with pytest.raises(ValidationError, match="no local time there; add a zone"):
             storage.save(sample(timestamp="1901-01-01T00:00"))
