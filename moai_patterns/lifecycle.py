@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from moai_patterns.backends.base import BackendBase, Batch, Removal
 from moai_patterns.backup import BATCH, copy, verify_copy
@@ -17,6 +18,7 @@ from moai_patterns.instant import DAY, isoformat
 from moai_patterns.query import Query
 
 _STRETCH = 31  # days
+_SILENCE = 7  # days without any record, after which it may be the clock that went on and not the work
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,28 @@ def plan(
         closed = cutoff(stands, policy.compress_after_days)
         days = sorted(day for day in backend.uncompacted_days() if day * DAY < closed)
     return Plan(stands, tuple(day for day in days if day not in expired), limit, expired)
+
+
+def refuse_leap(backend: BackendBase, todo: Plan, last: int) -> None:
+    """Refuse, for a run that nobody asked for, a plan that a clock set ahead would give.
+
+    `last` is when such a run was before (UTC microseconds). Raises `RetentionError` when since then a week
+    or more has passed without any record and more than half of all records would expire.
+    """
+    if not todo.expired or not last <= todo.now - _SILENCE * DAY:
+        return
+    counts = backend.days()
+    total = sum(sum(kinds.values()) for kinds in counts.values())
+    first, final = last // DAY, todo.now // DAY
+    known = sorted({first, *(day for day in counts if first < day < final), final})
+    silence, since = max((after - day, day) for day, after in pairwise(known))
+    if silence >= _SILENCE and 2 * todo.expired_count > total:
+        raise RetentionError(
+            f"it is {isoformat(todo.now)} by the clock, {todo.expired_count} of {total} records would "
+            f"expire, and none came in the {silence} days from {isoformat(since * DAY)[:10]} on: after such a "
+            "silence nothing expires by itself, for the clock may have been set ahead; if it is right, run "
+            "`moai-patterns retain` or call delete_old_patterns()"
+        )
 
 
 def apply(

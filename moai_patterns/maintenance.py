@@ -45,6 +45,7 @@ class Upkeep:
         self._place = place
         self._interval = float("inf") if interval is None else interval
         self._due = time.monotonic() + self._interval
+        self._last = 0  # for where there is no file that says it
         self._running = threading.Lock()
         self._pid = os.getpid()
         self._closing = threading.Event()
@@ -55,18 +56,26 @@ class Upkeep:
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + self._interval
-        if self._last_run() + self._interval * 1e6 > self._clock() // 1000:
+        # One in the future was noted under a clock that has been set back since.
+        if 0 <= self._now() - self._last_run() < self._interval * 1e6:
             return
         self._thread = threading.Thread(target=self._run_quietly, name="moai-patterns upkeep", daemon=True)
         self._thread.start()
 
     def run(self) -> Outcome | None:
-        """Plan and apply the policy now; None when somebody is at it already."""
+        """Plan and apply the policy now; None when somebody is at it already.
+
+        Raises `RetentionError` when something must not expire; what is to be compacted is by then.
+        """
         running = self._own_lock()
         if not running.acquire(blocking=False):
             return None
         try:
-            return self._work() if self._place is None else self._run_alone(self._place)
+            if self._place is not None:
+                return self._run_alone(self._place)
+            outcome = self._work()
+            self._last = self._now()
+            return outcome
         finally:
             running.release()
 
@@ -103,6 +112,8 @@ class Upkeep:
     def _work(self) -> Outcome:
         try:
             todo = lifecycle.plan(self._backend, self._policy, clock=self._now)
+            if last := self._last_run():
+                lifecycle.refuse_leap(self._backend, todo, last)
         except RetentionError:
             # What stands in the way of expiring does not in that of compacting.
             keeping = replace(self._policy, retain_days=None)
@@ -125,7 +136,7 @@ class Upkeep:
 
     def _last_run(self) -> int:
         if self._place is None:
-            return 0
+            return self._last
         try:
             return int(fileops.read(self._place) or 0)
         except (OSError, ValueError):
@@ -135,6 +146,6 @@ class Upkeep:
         descriptor = fileops.open_shared(place)
         try:
             fileops.truncate(descriptor, 0)
-            fileops.write_at(descriptor, b"%d" % (self._clock() // 1000), 0)
+            fileops.write_at(descriptor, b"%d" % self._now(), 0)
         finally:
             os.close(descriptor)

@@ -4,17 +4,19 @@ import json
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from moai_patterns import PatternStorage, lifecycle
 from moai_patterns.backends.memory import MemoryBackend
-from moai_patterns.errors import BusyError, StoreError
+from moai_patterns.errors import BusyError, RetentionError, StoreError
 from moai_patterns.lifecycle import Outcome, Plan
 from samples import sample
-from test_lifecycle import Clock, fill
+from test_lifecycle import NOW, Clock, days_ago, fill
 
 
 def test_contention_in_the_work_is_no_other_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,3 +109,87 @@ def test_closing_stops_upkeep_between_days() -> None:
     closing.join(10)
 
     assert seen == [1]
+
+
+@pytest.fixture(params=["memory", "filesystem", "sqlite"])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PatternStorage]:
+    """A storage that keeps records for 30 days, has one of each of 20 days and was maintained now."""
+    with PatternStorage(request.param, tmp_path / "kept", retention_days=30, clock=Clock()) as storage:
+        storage.save_many(sample(f"p{days}", days_ago(days)) for days in range(20))
+        assert storage.maintain() == Outcome()
+        yield storage
+        assert storage.check(read_data=True) == []
+
+
+def set_clock(storage: PatternStorage, days: float) -> None:
+    """Let the clock of a storage stand so many days after NOW."""
+    clock = storage._clock
+    assert isinstance(clock, Clock)
+    clock.now = NOW + timedelta(days=days)
+
+
+@pytest.mark.parametrize("days", [40, 3652])
+def test_a_clock_set_ahead_expires_nothing_by_itself(kept: PatternStorage, days: int) -> None:
+    """Not while most would go after a silence; asked for, it goes, and set right, all is as before."""
+    set_clock(kept, days)
+    late = kept.capture("hook_event", {"event": "Stop"})
+    with pytest.raises(RetentionError, match=r"20 of 21 records .*2026-03-01.*may have been set ahead"):
+        kept.maintain()
+    assert kept.count() == 21
+
+    assert kept.delete(late) == 1
+    set_clock(kept, 1)
+    assert kept.maintain() == Outcome()
+    assert kept.count() == 20
+
+
+def test_after_a_silence_the_records_that_come_show_that_the_clock_is_right(kept: PatternStorage) -> None:
+    """As soon as what stays outweighs what expires it goes by itself; running retention is asking."""
+    set_clock(kept, 40)
+    kept.save_many(sample(f"new{n}", days_ago(-40)) for n in range(10))
+    with pytest.raises(RetentionError, match="clock may have been set ahead"):
+        kept.maintain()
+    kept.save_many(sample(f"newer{n}", days_ago(-40)) for n in range(10))
+    outcome = kept.maintain()
+
+    assert outcome is not None
+    assert outcome.expired == 20
+
+
+@pytest.mark.parametrize("step", [1, 5])
+def test_a_silent_store_expires_where_a_timer_maintains_it(kept: PatternStorage, step: int) -> None:
+    """The clock cannot leap far unseen, and everything goes in its time."""
+    removed = 0
+    for days in range(0, 60, step):
+        set_clock(kept, days)
+        outcome = kept.maintain()
+        assert outcome is not None
+        removed += outcome.expired
+
+    assert (removed, kept.count()) == (20, 0)
+
+
+def test_records_without_a_gap_expire_however_long_nobody_looked(kept: PatternStorage) -> None:
+    """A monthly run over a short retention finds much to remove, and does."""
+    kept.save_many(sample(f"since{days}", days_ago(-days)) for days in range(1, 90, 6))
+    set_clock(kept, 90)
+    outcome = kept.maintain()
+
+    assert outcome is not None
+    assert outcome.expired == 30
+
+
+def test_a_run_noted_in_the_future_puts_no_run_off(tmp_path: Path) -> None:
+    """Set back after years ahead, the clock does not keep background maintenance away for these years."""
+    clock = Clock(NOW + timedelta(days=3652))
+    options: dict[str, Any] = {"retention_days": 30, "clock": clock, "maintenance_interval": 0.01}
+    with PatternStorage("sqlite", tmp_path / "store", **options) as storage:
+        storage.save(sample("old", days_ago(60)))
+        storage.delete_old_patterns(10_000)
+        (tmp_path / "store.db.maintenance").write_text(str(storage._now()))
+        clock.now = NOW
+        time.sleep(0.02)
+        storage.save(sample("new", days_ago(0)))
+        storage.close()
+    with PatternStorage("sqlite", tmp_path / "store") as storage:
+        assert storage.load("old") is None
