@@ -121,8 +121,8 @@ def refuse_leap(backend: BackendBase, todo: Plan, last: int) -> None:
     if silence >= _SILENCE and 2 * todo.expired_count > total:
         raise RetentionError(
             f"it is {isoformat(todo.now)} by the clock, {todo.expired_count} of {total} records would "
-            f"expire, and none came in the {silence} days from {isoformat(since * DAY)[:10]} on: after such a "
-            "silence nothing expires by itself, for the clock may have been set ahead; if it is right, run "
+            f"expire, and none came in the {silence} days from {isoformat(since * DAY)[:10]} on: after such "
+            "a silence nothing expires by itself, for the clock may have been set ahead; if it is right, run "
             "`moai-patterns retain` or call delete_old_patterns()"
         )
 
@@ -212,7 +212,7 @@ def _remove(backend: BackendBase, doomed: list[Removal], archive: BackendBase | 
         verify_copy(backend, archive, question)
         archive.flush(ids)
     # A save that comes here makes another head, which stays: its removal then does nothing.
-    removed = backend.write(Batch(remove=doomed))
+    removed = backend.remove(doomed)
     return len(doomed) - backend.count(question) if removed is None else removed
 
 
