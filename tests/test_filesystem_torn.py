@@ -74,3 +74,29 @@ def test_the_same_damage_without_a_crash_is_damage(tree: Path, index: bool) -> N
     with closing(FilesystemBackend(str(tree))) as store, pytest.raises(DamageError):
         list(store.scan(Query(limit=None)))
     assert not (tree / "quarantine").exists()
+
+
+def test_what_a_compaction_went_by_is_as_durable_as_its_segments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Journals with a newer revision or half of a batch are flushed before the manifest that goes by them."""
+    path = tmp_path / "tree"
+    flushed: list[str] = []
+    fsync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        flushed.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        fsync(descriptor)
+
+    with closing(FilesystemBackend(str(path))) as store:
+        store.write(Batch([stored("old", MIDNIGHT)]))
+        store.write(Batch([stored("old", MIDNIGHT + DAY, 2)]))
+        store.write(Batch([stored("half", MIDNIGHT), stored("other half", MIDNIGHT + DAY)]))
+        store.write(Batch([stored("new", MIDNIGHT + DAY), stored("newer", MIDNIGHT + DAY)]))
+        superseding, split, new = sorted(file.name for file in (path / "journal").iterdir())
+        monkeypatch.setattr(os, "fsync", noting)
+        store.compact([MIDNIGHT // DAY])
+    first = flushed.index(superseding)
+    before = flushed[: flushed.index("tree", first)]  # the directory of the manifest
+    assert {superseding, split, "journal"} <= set(before)
+    assert new not in flushed, "of this one nothing is in a segment"

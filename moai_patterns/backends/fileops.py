@@ -98,6 +98,15 @@ def sync(descriptor: int) -> None:
     os.fsync(descriptor)
 
 
+def sync_file(path: str) -> None:
+    """Wait until the bytes of an existing file are on the medium, whoever wrote them. Raises `OSError`."""
+    descriptor = open_shared(path, create=False)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def create(path: str, data: bytes, *, sync: bool = False) -> None:
     """Write a new file whole, or raise `OSError` and leave none; `sync` waits for the medium.
 

@@ -1,6 +1,7 @@
 """Brings closed days into segments, and makes removals and superseded revisions physical.
 
-1. Segments of a new generation are built beside what is there; nothing sees them yet.
+1. Segments of a new generation are built beside what is there; nothing sees them yet. They, and
+   the journals that they go by, are flushed.
 2. The manifest is replaced: that rename is the commit.
 3. What the segments hold now is removed where it came from: hot files first, then journals, all at
    once by a second manifest that calls them dead, then segments that no manifest names. Readers by an
@@ -155,6 +156,23 @@ def _build_day(
         records = _sorted(folding, day, part, taken)
         built[part] = _write(tree, day, part, generation, records)
     return built, taken[0]
+
+
+def flush_journals(folding: Folding) -> None:
+    """Bring to the medium the journals that the segments go by; at the level `os` they may not be there.
+
+    A power cut could take a newer revision and leave the one before it in the history, without a head,
+    or as a second head in an older journal; or half of a batch.
+    """
+    known = [
+        found
+        for found in folding.snapshot.journals
+        if found.removals or max(found.revisions, default=1) > 1 or found.by_day().keys() & folding.days
+    ]
+    for found in known:
+        fileops.sync_file(found.path)
+    if known:
+        fileops.sync_dir(folding.snapshot.tree.journals)
 
 
 def commit(tree: Tree, content: Manifest, log: HotLog) -> None:

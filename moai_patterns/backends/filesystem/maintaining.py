@@ -41,6 +41,7 @@ class Maintenance:
         moved, damaged, applied = 0, dict[int, str](), True
         if folding.rewritten:
             content, moved, damaged = compaction.build(self._tree, folding)
+            compaction.flush_journals(folding)
             with self._writer.locked() as log:
                 compaction.commit(self._tree, content, log)
         if damaged:

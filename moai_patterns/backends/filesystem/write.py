@@ -163,13 +163,9 @@ class TreeWriter:
         files = {self.tree.file_of(place) for _, _, place, *_ in changed}
         for path in sorted(files):
             try:
-                descriptor = fileops.open_shared(path, create=False)
+                fileops.sync_file(path)
             except FileNotFoundError:
-                continue  # compacted meanwhile: a segment is on the medium before it counts
-            try:
-                fileops.sync(descriptor)
-            finally:
-                os.close(descriptor)
+                pass  # compacted meanwhile: a segment is on the medium before it counts
         for directory in sorted({os.path.dirname(path) for path in files}):
             if os.path.isdir(directory):
                 self.sync_directory(directory)
