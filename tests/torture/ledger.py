@@ -12,10 +12,11 @@ from torture.acts import Act, Actor, Model
 
 @dataclass(frozen=True)
 class Said:
-    """How far a worker came: so many acts acknowledged, one more perhaps begun."""
+    """How far a worker came: so many acts acknowledged, so many begun; whether one failed."""
 
     acknowledged: int
     begun: int
+    failed: bool = False
 
     @property
     def is_amid(self) -> bool:
@@ -23,12 +24,17 @@ class Said:
         return self.begun > self.acknowledged
 
 
-def perform(actor: Actor, acts: Iterable[Act], pipe: int) -> None:
-    """Do acts, and say so before and after each."""
+def perform(actor: Actor, acts: Iterable[Act], pipe: int, pause: float = 0.0) -> None:
+    """Do acts, and say so before and after each, and if one fails; rest for `pause` seconds between them."""
     for act in acts:
         os.write(pipe, b"+%d\n" % time.monotonic_ns())
-        actor.perform(act)
+        try:
+            actor.perform(act)
+        except BaseException:
+            os.write(pipe, b"!%d\n" % time.monotonic_ns())
+            raise
         os.write(pipe, b"=%d\n" % time.monotonic_ns())
+        time.sleep(pause)
 
 
 def heard(pipe: int) -> bytes:
@@ -46,8 +52,9 @@ def understood(text: bytes, cut: int | None = None) -> Said:
     What it said after `cut` (monotonic nanoseconds) counts as not acknowledged: the medium was dead by then.
     """
     words = [(line[:1], int(line[1:])) for line in text.splitlines(keepends=True) if line.endswith(b"\n")]
-    acknowledged = sum(word == b"=" and (cut is None or moment < cut) for word, moment in words)
-    return Said(acknowledged, sum(word == b"+" for word, _ in words))
+    before = [word for word, moment in words if cut is None or moment < cut]
+    begun = sum(word == b"+" for word, _ in words)
+    return Said(before.count(b"="), begun, failed=b"!" in before)
 
 
 class Story:

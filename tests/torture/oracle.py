@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -13,34 +13,61 @@ from moai_patterns import PatternStorage
 from moai_patterns.errors import PatternError
 from moai_patterns.query import Query
 from moai_patterns.saving import content
-from torture.acts import DAYS, Act, History, Model, record
+from torture.acts import DAYS, Act, History, Model, Record, record
 from torture.promise import BrokenPromiseError
 
 _OLD = 7200  # seconds; temporary files are left alone for an hour
 Open = Callable[[], PatternStorage]
 
 
-def judge(open_it: Open, before: Model, under_way: Act | None = None) -> Model:
+def judge(
+    open_it: Open, before: Model, under_way: Sequence[Act] = (), *, after_power_cut: bool = False
+) -> Model:
     """Hold a store against what was acknowledged, and return what it holds.
 
     Parameters:
         open_it: opens the store as a process does that comes after the fault.
         before: the model after the last acknowledged act.
-        under_way: the act that was begun and not acknowledged: there whole, not at all, or, when it is
-            none that is all or nothing, in part.
+        under_way: the acts that were begun, one after the other, and not acknowledged: the first of them
+            may be done, and of the next, unless it is all or nothing, a part.
+        after_power_cut: whether files that it left torn may have been set aside.
 
     Raises `BrokenPromiseError` when anything else is there, when two ways to ask differ, when `check` finds
     fault, when a new save or a compaction does not work, or when opening again changes an answer.
     """
+    return _judge(open_it, lambda found: _must_be_allowed(found, before, under_way), after_power_cut)
+
+
+def judge_after_loss(open_it: Open, begun: Sequence[Act]) -> Model:
+    """Hold a store against all that was ever begun, where the last seconds may be lost.
+
+    Each record is absent or a version that was begun, whole, with versions in their order; everything
+    else is as `judge` wants it.
+    """
+    versions: dict[str, list[Record]] = {}
+    for act in begun:
+        for put in act.puts:
+            versions.setdefault(put["pattern_id"], []).append(put)
+
+    def allow(found: Model) -> None:
+        for identity, history in found.items():
+            left = iter(versions.get(identity, ()))
+            said = f"{identity!r} holds {_versions(history)}, which was never saved in this order"
+            _must(all(one in left for one in history), said)
+
+    return _judge(open_it, allow, after_power_cut=True)
+
+
+def _judge(open_it: Open, allow: Callable[[Model], None], after_power_cut: bool) -> Model:
     with closing(open_it()) as storage:
         found = everything(storage)
-        _must_be_allowed(found, before, under_way)
+        allow(found)
         _must_agree(storage, found)
-        _must_be_sound(storage)
+        _must_be_sound(storage, after_power_cut)
         _must_go_on(storage, found)
     with closing(open_it()) as storage:
         _must(everything(storage) == found, "opening once more changed what is there")
-        _must_be_sound(storage)
+        _must_be_sound(storage, after_power_cut)
     return found
 
 
@@ -56,20 +83,27 @@ def everything(storage: PatternStorage) -> Model:
     return {identity: tuple(revisions[n] for n in sorted(revisions)) for identity, revisions in found.items()}
 
 
-def _must_be_allowed(found: Model, before: Model, under_way: Act | None) -> None:
-    if found == before:
+def _must_be_allowed(found: Model, before: Model, under_way: Sequence[Act]) -> None:
+    models = [before]
+    for act in under_way:
+        models.append(act.applied(models[-1]))
+    if found in models:
         return
-    if under_way is None:
-        raise BrokenPromiseError("not what was acknowledged: " + _difference(found, before))
-    after = under_way.applied(before)
-    if found == after:
-        return
-    _must(not under_way.whole, f"{under_way.verb} is there in part: " + _difference(found, after))
+    wanted = "not what was acknowledged: " if not under_way else f"{under_way[-1].verb} was under way: "
+    for act, old, new in zip(under_way, models, models[1:], strict=False):
+        if not act.whole and _is_between(found, old, new):
+            return
+    raise BrokenPromiseError(wanted + _difference(found, models[-1]))
+
+
+def _is_between(found: Model, before: Model, after: Model) -> bool:
+    """Tell whether each id is as before, as after, or has come a part of the way."""
     for identity in {*found, *before, *after}:
-        history = found.get(identity, ())
-        old, new = before.get(identity, ()), after.get(identity, ())
-        parts = [old, *(new[:length] for length in range(len(old), len(new) + 1))] if new else [old, ()]
-        _must(history in parts, f"{under_way.verb}, {identity!r}: " + _difference(found, after))
+        history, old, new = (model.get(identity, ()) for model in (found, before, after))
+        parts = [old, *(new[:length] for length in range(len(old), len(new)))] if new else [old]
+        if history not in (*parts, new):
+            return False
+    return True
 
 
 def _must_agree(storage: PatternStorage, found: Model) -> None:
@@ -89,8 +123,10 @@ def _must_agree(storage: PatternStorage, found: Model) -> None:
     _must(len(tagged) == len(versions), f"{len(tagged)} records have the tag, not {len(versions)}")
 
 
-def _must_be_sound(storage: PatternStorage) -> None:
+def _must_be_sound(storage: PatternStorage, after_power_cut: bool) -> None:
     problems = _typed(lambda: storage.check(read_data=True), "check")
+    if after_power_cut:
+        problems = [problem for problem in problems if Path(problem.place).parent.name != "quarantine"]
     _must(not problems, f"check finds {[str(problem) for problem in problems[:3]]}")
 
 

@@ -50,14 +50,14 @@ def _killed(number: int, place: Path, before: Model, tally: Tally) -> Model:
     os.killpg(group, signal.SIGKILL)
     _, status = os.waitpid(group, 0)
     said = understood(first + heard(reading))
-    if not os.WIFSIGNALED(status):
+    if said.failed or not os.WIFSIGNALED(status):
         raise BrokenPromiseError("the writer ended by itself; what it printed stands above")
     story = Story(program, before)
     story.advance(said.acknowledged)
     tally.fired()
     tally.add("acts acknowledged", said.acknowledged)
     tally.add("killed amid an act", said.is_amid)
-    return judge(lambda: opened(backend, path), story.model, story.next() if said.is_amid else None)
+    return judge(lambda: opened(backend, path), story.model, [story.next()] if said.is_amid else [])
 
 
 def _work(program: Program, backend: str, path: Path, pipe: int, *, with_compaction: bool) -> None:
