@@ -193,9 +193,10 @@ def _bound(name: str, value: Bound, *, end: bool = False) -> int | None:
     """Return an inclusive bound in UTC microseconds."""
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
-    if isinstance(value, datetime):
+    if isinstance(value, datetime) and value.utcoffset() is not None:
         return _moment(name, value)
     if isinstance(value, date):
+        # Not `astimezone`: of a time that clocks leap over it makes another instant than `instant` does.
         stamp = value.isoformat()
     elif isinstance(value, str):
         stamp = value
@@ -204,7 +205,7 @@ def _bound(name: str, value: Bound, *, end: bool = False) -> int | None:
     try:
         if stamp == ("9999-12-31" if end else "0001-01-01"):
             return LAST if end else FIRST  # everything, though in this zone the day goes on beyond it
-        moment = instant(stamp)
+        moment = instant(stamp, later=isinstance(value, datetime) and value.fold == 1)
         if not end or len(stamp) > len("YYYY-MM-DD"):
             return moment
         # Not the midnight after it: where clocks are set back across midnight that comes before the end.
@@ -214,12 +215,8 @@ def _bound(name: str, value: Bound, *, end: bool = False) -> int | None:
 
 
 def _moment(name: str, value: datetime) -> int:
-    """Return a datetime's instant, read by its own rules: `fold`, and offsets to the second."""
-    try:
-        zoned = value if value.utcoffset() is not None else value.astimezone()
-    except (OverflowError, ValueError, OSError):
-        raise QueryError(f"{name}: this system knows no local time at {value}; add a zone") from None
-    moment = (zoned - _EPOCH) // timedelta(microseconds=1)
+    """Return the instant of a datetime that has a zone; its offset may have seconds."""
+    moment = (value - _EPOCH) // timedelta(microseconds=1)
     if not FIRST <= moment <= LAST:
         raise QueryError(f"{name}: the UTC instant of {value} lies outside the years 1 to 9999")
     return moment

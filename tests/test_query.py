@@ -2,14 +2,13 @@
 
 import base64
 import json
-import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
 from moai_patterns import PatternType, Query, QueryError, field
-from moai_patterns.instant import FIRST, LAST, instant
+from moai_patterns.instant import DAY, FIRST, LAST, instant
 from moai_patterns.query import Record
 
 
@@ -37,19 +36,25 @@ def test_bounds_come_in_every_natural_form() -> None:
     assert Query(start_date=datetime(2025, 1, 1)).since == instant("2025-01-01T00:00")
 
 
-@pytest.mark.parametrize("zone", ["UTC0", "Asia/Tokyo-9", "America/New_York5"])
-def test_a_naive_datetime_at_the_beginning_of_the_calendar_is_refused(
-    monkeypatch: pytest.MonkeyPatch, zone: str
+@pytest.mark.parametrize(("zone", "since"), [("UTC0", FIRST), ("EST5", FIRST + DAY * 5 // 24)])
+def test_a_naive_datetime_is_read_as_its_text_is(
+    time_zone: Callable[[str], None], zone: str, since: int
 ) -> None:
-    """Where the system knows no local time, it names what to do about it."""
-    monkeypatch.setenv("TZ", zone)
-    time.tzset()
-    try:
-        with pytest.raises(QueryError, match="add a zone"):
-            Query(start_date=datetime.min)
-    finally:
-        monkeypatch.undo()
-        time.tzset()
+    """Also at the beginning of the calendar, and where it lies before that, the refusal says so."""
+    time_zone(zone)
+    assert Query(start_date=datetime.min).since == instant("0001-01-01T00:00") == since
+    time_zone("JST-9")
+    with pytest.raises(QueryError, match=r"start_date: '0001-01-01T00:00:00' .* years 1 to 9999"):
+        Query(start_date=datetime.min)
+
+
+def test_a_datetime_that_clocks_leap_over_means_what_its_text_means(time_zone: Callable[[str], None]) -> None:
+    """With `fold` 0 it is read by the offset before the leap, with 1 by the one after."""
+    time_zone("Europe/Berlin")
+    skipped = datetime(2025, 3, 30, 2, 30)
+
+    assert Query(end_date=skipped).until == instant("2025-03-30T02:30") == instant("2025-03-30T01:30Z")
+    assert Query(end_date=skipped.replace(fold=1)).until == instant("2025-03-30T00:30Z")
 
 
 def test_an_end_that_is_a_date_covers_its_whole_day() -> None:
