@@ -39,6 +39,13 @@ def cut(path: Path, size: int) -> None:
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
+def restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the machine seem to have been started just now."""
+    monkeypatch.setattr(hotlog, "_boot", [hotlog.boot() ^ 1])
+    now = time.time_ns() // 1000
+    monkeypatch.setattr(torn, "booted", lambda: now)
+
+
 @pytest.mark.parametrize("size", [0, 4096])
 def test_torn_files_are_set_aside_after_a_start_of_the_machine(
     tree: Path, monkeypatch: pytest.MonkeyPatch, size: int
@@ -49,9 +56,7 @@ def test_torn_files_are_set_aside_after_a_start_of_the_machine(
         victims.append(next(tree.rglob("*_small_*.json")))
     for victim in victims:
         cut(victim, min(size, victim.stat().st_size // 2))
-    monkeypatch.setattr(hotlog, "_boot", [hotlog.boot() ^ 1])
-    now = time.time_ns() // 1000
-    monkeypatch.setattr(torn, "booted", lambda: now)
+    restart(monkeypatch)
     with closing(FilesystemBackend(str(tree))) as store:
         kept = {"a", "b"} | ({"small"} if size else set())
         for _ in range(2):
@@ -63,6 +68,51 @@ def test_torn_files_are_set_aside_after_a_start_of_the_machine(
         store.write(Batch([stored("c", MIDNIGHT), stored("large", MIDNIGHT)]))
         assert store.get("large") is not None
     assert {path.name for path in (tree / "quarantine").iterdir()} == {victim.name for victim in victims}
+
+
+@pytest.mark.parametrize("fill", [b"", b"\0", b"\xff\n"])
+def test_a_small_file_that_came_back_with_other_bytes_is_set_aside(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, fill: bytes
+) -> None:
+    """A file of less than a block may be cut, or hold zeros or anything behind its first half."""
+    victim = next(tree.rglob("*_small_*.json"))
+    times, raw = victim.stat(), victim.read_bytes()
+    half = len(raw) // 2
+    victim.write_bytes(raw[:half] + (fill * len(raw))[: len(raw) - half if fill else 0])
+    os.utime(victim, ns=(times.st_atime_ns, times.st_mtime_ns))
+    restart(monkeypatch)
+    with closing(FilesystemBackend(str(tree))) as store:
+        found = {record["pattern_id"] for record in store.scan(Query(limit=None))}
+        assert found == {"large", *"abcd"}
+        assert [Path(problem.place).parent.name for problem in store.check()] == ["quarantine"]
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_of_a_session_whose_last_line_is_torn_all_others_stay(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, closed: bool
+) -> None:
+    """Each line was acknowledged by itself: what a cut tore behind them takes none of them along."""
+    with closing(FilesystemBackend(str(tree), durability="record")) as store:
+        with closing(store.single_writer()) as session:
+            for identity in "xyz":
+                session.write(Batch([stored(identity, MIDNIGHT, data=LARGE)]))
+            journal = max((tree / "journal").iterdir())
+            raw = journal.read_bytes()
+        times, ended = journal.stat(), journal.read_bytes()
+    start = raw.index(b'{"pattern_id":"z"')
+    torn_line = raw[:start] + bytes(4096) + raw[start + 4096 :]
+    journal.write_bytes(torn_line + ended[len(raw) :] if closed else torn_line)
+    os.utime(journal, ns=(times.st_atime_ns, times.st_mtime_ns))
+    restart(monkeypatch)
+    for _ in range(2):
+        with closing(FilesystemBackend(str(tree))) as store:
+            found = {record["pattern_id"] for record in store.scan(Query(limit=None))}
+            assert found == {"small", "large", *"abcdxy"}
+            assert store.get("y") is not None
+            assert [Path(problem.place).name for problem in store.check(read_data=True)] == [journal.name]
+    assert (tree / "quarantine" / journal.name).read_bytes() == (
+        torn_line + ended[len(raw) :] if closed else torn_line
+    )
 
 
 @pytest.mark.parametrize("index", [True, False])

@@ -1,8 +1,9 @@
 """What a power cut left torn, set aside: at the level `os` the last seconds before it may be lost, not more.
 
-A file that was renamed and never flushed may come back empty or cut. It was not promised to survive, and as
-it lies there it would be damage that every scan refuses. So the first who opens the tree after a start
-of the machine moves such files to `quarantine/`; nothing is removed, and `check` names them.
+A file that was renamed and never flushed may come back empty, cut, or with zeros in it. It was not promised
+to survive, and as it lies there it would be damage that every scan refuses. So the first who opens the tree
+after a start of the machine moves such files to `quarantine/`; nothing is removed, and `check` names them.
+Of a session's journal only the end was on its way: its whole lines stay where they are.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from moai_patterns.backends.filesystem.tree import Tree
 
 QUARANTINE = "quarantine"
-_BLOCK = 4096  # a smaller file is there whole or empty
 _UNFLUSHED = 600_000_000  # microseconds within which every system writes back; Linux takes half a minute
 
 
@@ -59,6 +59,26 @@ def set_aside(tree: Tree, hot: Sequence[tuple[int, str]]) -> bool:
     return bool(torn)
 
 
+def _keep_whole_lines(tree: Tree, path: str) -> bool:
+    """Give a session's journal those of its lines that are whole, after a copy of it was set aside.
+
+    False for any other journal: it counts whole or not at all.
+    """
+    raw, moment = fileops.read_dated(path)
+    if not raw.startswith(journal.SESSION):
+        return False
+    found = Journal(path)
+    spans = zip(found.offsets, found.lengths, strict=True)
+    lines = b"".join(raw[offset : offset + length] + b"\n" for offset, length in spans)
+    for data, target in ((raw, _quarantined(tree, path)), (journal.SESSION + lines, path)):
+        fresh = tree.temporary_path()
+        fileops.create(fresh, data, sync=True)
+        # Dated as it was: whoever is interrupted here must be followed by one that still sees what was torn.
+        fileops.date(fresh, moment)
+        fileops.rename(fresh, target)
+    return True
+
+
 def _modified(tree: Tree, name: str) -> int:
     try:
         return os.stat(os.path.join(tree.journals, name)).st_mtime_ns // 1000
@@ -86,14 +106,12 @@ def _is_whole_journal(path: str) -> bool:
 
 def _is_whole_file(path: str) -> bool:
     try:
-        size = os.lstat(path).st_size
-        if size >= _BLOCK:
-            open_file(fileops.read(path), _loads)
+        open_file(fileops.read(path), _loads)
     except FileNotFoundError:
         return True
     except ValueError:
         return False
-    return size > 0
+    return True
 
 
 def _loads(raw: bytes) -> object:
@@ -101,5 +119,10 @@ def _loads(raw: bytes) -> object:
 
 
 def _move(tree: Tree, path: str) -> None:
+    if not (path.endswith(journal.SUFFIX) and _keep_whole_lines(tree, path)):
+        fileops.rename(path, _quarantined(tree, path))
+
+
+def _quarantined(tree: Tree, path: str) -> str:
     fileops.make_dirs(tree.path(QUARANTINE))
-    fileops.rename(path, os.path.join(tree.path(QUARANTINE), os.path.basename(path)))
+    return os.path.join(tree.path(QUARANTINE), os.path.basename(path))
