@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from moai_patterns.backends.base import BackendBase, Batch, Removal
+from moai_patterns.backends.base import BackendBase, Removal
 from moai_patterns.backup import BATCH, copy, verify_copy
 from moai_patterns.errors import DamageError, RetentionError
 from moai_patterns.instant import DAY, isoformat

@@ -94,6 +94,8 @@ class Upkeep:
         except BusyError:
             return None
         except OSError as error:
+            if error.errno in fileops.FULL:  # what it does makes room, and each backend keeps two runs apart
+                return self._work()
             raise StoreError(error.errno, f"{place}: cannot be locked for maintenance: {error}") from error
         try:
             outcome = self._work()
@@ -143,9 +145,13 @@ class Upkeep:
             return 0
 
     def _note_run(self, place: str) -> None:
-        descriptor = fileops.open_shared(place)
+        moment = b"%d" % self._now()
         try:
-            fileops.truncate(descriptor, 0)
-            fileops.write_at(descriptor, b"%d" % self._now(), 0)
-        finally:
-            os.close(descriptor)
+            descriptor = fileops.open_shared(place)
+            try:
+                fileops.write_at(descriptor, moment, 0)
+                fileops.truncate(descriptor, len(moment))
+            finally:
+                os.close(descriptor)
+        except OSError as error:  # what was to be done is done; it is only done again sooner
+            _LOG.warning("%s: the time of maintenance cannot be noted: %s", place, error)

@@ -284,8 +284,8 @@ def test_a_removal_leaves_no_trace_of_the_payload(backend: SqliteBackend) -> Non
     backend.write(Batch([{**record, "_meta": {**record["_meta"], "revision": 2}}]))
     assert backend.delete(Query(ids=(canary,))) == 1
     backend.reclaim()
-    for file in Path(backend.path).parent.iterdir():
-        assert canary.encode() not in file.read_bytes(), file
+    for file in Path(backend.path).parent.rglob("*"):
+        assert file.is_dir() or canary.encode() not in file.read_bytes(), file
 
 
 def test_reclaim_gives_the_space_back(backend: SqliteBackend) -> None:

@@ -101,10 +101,12 @@ def test_files_are_private_under_any_umask(tmp_path: Path, umask: int) -> None:
         with closing(SqliteBackend(str(path))) as store:
             store.write(Batch([stored("one", MIDNIGHT)]))
             modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+            reserved = {stat.S_IMODE(file.stat().st_mode) for file in path.parent.glob("*-reserve/*")}
     finally:
         os.umask(before)
     names = ["patterns.db", "patterns.db-lock", "patterns.db-shm", "patterns.db-wal"]
-    assert modes == dict.fromkeys(names, 0o600)
+    assert modes == {**dict.fromkeys(names, 0o600), "patterns.db-reserve": 0o700}
+    assert reserved == {0o600}
     assert {stat.S_IMODE(place.stat().st_mode) for place in path.parents[:2]} == {0o700}
 
 
@@ -222,7 +224,9 @@ def test_a_read_only_file_can_be_read(filled: Path, logged: bool) -> None:
         subprocess.run([sys.executable, "-c", LEAVE_A_LOG, str(filled)], check=True)
         assert filled.with_name("patterns.db-wal").exists()
     with tempfile.TemporaryDirectory() as place:  # other users do not get into pytest's own directories
-        for file in filled.parent.iterdir():
+        for file in filled.parent.glob("patterns.db*"):
+            if file.is_dir():
+                continue  # the reserve
             shutil.copy(file, place)
             Path(place, file.name).chmod(0o444)
         Path(place).chmod(0o555)

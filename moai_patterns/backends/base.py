@@ -21,7 +21,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from moai_patterns.backends.fileops import FULL
 from moai_patterns.errors import ConflictError as ConflictError
+from moai_patterns.errors import StoreError
 from moai_patterns.instant import DAY
 from moai_patterns.query import Query, Record
 
@@ -127,7 +129,7 @@ class BackendBase(ABC):
         removed = 0
         for start in range(0, len(gone), _REMOVED_AT_ONCE):
             batch = gone[start : start + _REMOVED_AT_ONCE]
-            effective = self.write(Batch(remove=batch))
+            effective = self.remove(batch)
             removed += len(batch) if effective is None else effective
         return removed
 
@@ -147,6 +149,20 @@ class BackendBase(ABC):
     def is_same_store(self, other: BackendBase) -> bool:
         """Tell whether both are one store, under whatever names."""
         if self is other:
+    def remove(self, heads: Sequence[Removal]) -> int | None:
+        """Remove these, if the disk is too full for all at once one half after the other.
+
+        Returns what `write` says of them.
+        """
+        try:
+            return self.write(Batch(remove=heads))
+        except StoreError as error:
+            if error.errno not in FULL or len(heads) < 2:
+                raise
+        middle = len(heads) // 2
+        parts = [self.remove(heads[:middle]), self.remove(heads[middle:])]
+        return None if None in parts else sum(part or 0 for part in parts)
+
             return True
         if self.path is None or other.path is None:
             return False

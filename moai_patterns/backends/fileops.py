@@ -34,6 +34,10 @@ _SAFE = (
 _READ = os.O_RDONLY | _SAFE | getattr(os, "O_NONBLOCK", 0)
 # What a system says of something that can be read, perhaps, but not written.
 DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+# And where there is no space, no inode, or none within the user's quota, which Windows does not know.
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+# And of a second name for a file, where there is one name for each.
+_UNLINKABLE = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
 _FILE = 0o600
 _DIRECTORY = 0o700
 # So often a parent may be removed as empty, by a compaction, before what was to be made in it.
@@ -91,6 +95,17 @@ def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
 def truncate(descriptor: int, size: int) -> None:
     """Cut a file to `size` bytes, or lengthen it with zeros."""
     os.ftruncate(descriptor, size)
+
+
+def allocate(descriptor: int, size: int) -> None:
+    """Give a file `size` bytes that take up space from now on, or raise `OSError`.
+
+    What is in it already stays; where the system cannot set blocks aside, zeros are written.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    elif (known := os.fstat(descriptor).st_size) < size:
+        write_at(descriptor, bytes(size - known), known)
 
 
 def sync(descriptor: int) -> None:

@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from moai_patterns.backends.filesystem.reading import Snapshot
 from moai_patterns.backends.filesystem.session import JournalWriter
 from moai_patterns.backends.filesystem.tree import LAYOUT, MANIFEST
 from moai_patterns.backends.filesystem.write import TreeWriter
+from moai_patterns.backends.reserve import Reserve
 from moai_patterns.errors import BusyError, DamageError, PatternError, ReadOnlyError, StoreError
 from moai_patterns.instant import DAY
 from moai_patterns.query import Query, Record
@@ -62,6 +63,7 @@ class FilesystemBackend(BackendBase):
         with translated(path):
             self._writer = _writer(path, durability, timeout)
         self._tree = self._writer.tree
+        self._reserve = Reserve(self._tree.reserve)
         self.path: str = self._tree.root
         self.durability = durability
 
@@ -70,6 +72,15 @@ class FilesystemBackend(BackendBase):
 
         Raises `ConflictError` for a stale revision.
         """
+        if batch.add or not batch.remove:
+            return self._write(batch)
+        removed = self._reserve.freeing(lambda: self._write(batch))
+        if self._reserve.is_low:
+            with suppress(StoreError):  # these are removed; what follows would only have made room for more
+                self.reclaim()
+        return removed
+
+    def _write(self, batch: Batch) -> int:
         with self._working(writing=True):
             return self._writer.write(batch.add, batch.remove, batch.fresh)
 
@@ -130,8 +141,13 @@ class FilesystemBackend(BackendBase):
         if not counts:
             return 0
         until = Query(end_date=(max(counts) + 1) * DAY - 1, limit=None)
-        with self._maintained() as maintenance:
-            return maintenance.drop_days(until, counts) if maintenance else 0
+        try:
+            with self._maintained() as maintenance:
+                return maintenance.drop_days(until, counts) if maintenance else 0
+        except StoreError as error:
+            if error.errno not in fileops.FULL:
+                raise
+            return 0  # one by one they need no new change log
 
     def flush(self, pattern_ids: Sequence[str]) -> None:
         """Wait until all that was written of these ids is on the medium, where segments are already."""
@@ -159,11 +175,20 @@ class FilesystemBackend(BackendBase):
         """Bring closed UTC days into segments; return how many heads were moved.
 
         Removals and superseded revisions become physical wherever that is possible, whatever the
-        days. A second compaction at the same time waits. Raises `BusyError` after the timeout, and
-        `DamageError` when all is done but the days in which something is damaged.
+        days. A second compaction at the same time waits. On a full disk the days go one after the
+        other, each making room for the next. Raises `BusyError` after the timeout, and `DamageError`
+        when all is done but the days in which something is damaged.
         """
-        with self._maintained() as maintenance:
-            return maintenance.compact(days) if maintenance else 0
+        try:
+            with self._maintained() as maintenance:
+                moved = maintenance.compact(days) if maintenance else 0
+        except StoreError as error:
+            if error.errno not in fileops.FULL or len(days) < 2:
+                raise
+            moved = sum(self.compact([day]) for day in days)
+        if self._tree.exists:
+            self._reserve.renew()
+        return moved
 
     def reclaim(self) -> None:
         """Make removals physical."""
@@ -176,7 +201,7 @@ class FilesystemBackend(BackendBase):
             return checking.check(self.path, read_data=read_data)
 
     def sizes(self) -> dict[str, int]:
-        """Return apparent bytes: `hot`, `cold` (segments with their indexes), `other` (log, manifest)."""
+        """Return apparent bytes: `hot`, `cold` (segments, indexes), `other` (log, manifest), `reserve`."""
         return counting.sizes(self._tree)
 
     def facts(self) -> dict[str, Any]:
@@ -284,12 +309,16 @@ class FilesystemBackend(BackendBase):
             if not self._tree.exists:
                 yield None
                 return
-            with fileops.Lock(self._tree.path(".maintenance")).held(timeout=self._timeout):
+            lock = fileops.Lock(self._tree.path(".maintenance"))
+            self._reserve.freeing(lambda: lock.acquire(timeout=self._timeout))
+            try:
                 writer = _writer(self.path, "os", self._timeout)
                 try:
-                    yield Maintenance(writer)
+                    yield Maintenance(writer, self._reserve)
                 finally:
                     writer.close()
+            finally:
+                lock.release()
 
     def _working(self, *, writing: bool = False) -> _Working:
         """One thread at a time, none after the end, faults of the medium as our own."""
@@ -359,6 +388,8 @@ def translated(path: str, *, writing: bool = False) -> Iterator[None]:
 def _as_ours(error: OSError, path: str, writing: bool) -> StoreError:
     place = error.filename or path
     sentence = f"{place}: {error.strerror or error}"
+    if error.errno in fileops.FULL:
+        sentence += "; make room there, or let old records go with `moai-patterns retain`"
     if writing and error.errno in fileops.DENIED:
         return ReadOnlyError(error.errno, f"{sentence}; it may still be readable")
     return StoreError(error.errno, sentence)

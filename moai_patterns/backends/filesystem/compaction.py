@@ -137,11 +137,22 @@ def build(tree: Tree, folding: Folding) -> tuple[Manifest, int, dict[int, str]]:
         except DamageError as damage:
             damaged[day] = str(damage)
             continue
+        except OSError:  # a full disk, say, of which they would take up the rest
+            _discard(tree, generation)
+            raise
         moved += taken
         for part, facts in built.items():
             changes[part][day] = facts
     heads, history = (known.part(part).changed(changes[part]) for part in PARTS)
     return replace(known, generation=generation, heads=heads, history=history), moved, damaged
+
+
+def _discard(tree: Tree, generation: int) -> None:
+    """Remove the segments that were written for a manifest that does not come."""
+    for _, _, found, stem in list(manifest.segment_files(tree)):
+        if found == generation:
+            fileops.remove(stem + DATA)
+            fileops.remove(stem + INDEX)
 
 
 def _build_day(
@@ -154,7 +165,7 @@ def _build_day(
         if part == "history" and not folding.changed and day not in known.history:
             continue  # no need to read the day a second time
         records = _sorted(folding, day, part, taken)
-        built[part] = _write(tree, day, part, generation, records)
+        built[part] = write_part(tree, day, part, generation, records)
     return built, taken[0]
 
 
@@ -180,9 +191,10 @@ def commit(tree: Tree, content: Manifest, log: HotLog) -> None:
     manifest.write(tree, replace(content, seq=max(log.seq, content.seq)))
 
 
-def _write(
+def write_part(
     tree: Tree, day: int, part: str, generation: int, records: Iterator[Record]
 ) -> SegmentFacts | None:
+    """Write the segment of one part of a day and flush it; None, and no file, when there is no record."""
     first = next(records, None)
     if first is None:
         return None

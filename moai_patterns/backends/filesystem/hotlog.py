@@ -331,10 +331,21 @@ def create(
     numbers = [name.rpartition(".")[2] for name in old]
     number = 1 + max((int(found) for found in numbers if found.isdecimal()), default=0)
     header = [_MAGIC, number, _FIRST_BUCKETS, seq, 0, 0, boot(), damaged]
-    fileops.create(os.path.join(directory, f"log.{number}"), b"")
-    fresh = os.path.join(directory, f"heads.{number}")
-    fileops.create(fresh, _packed(header) + struct.pack("<Q", _checked(0)) * (1 + _FIRST_BUCKETS))
-    staging = HotLog(directory, f"heads.{number}")
+    log, fresh = (os.path.join(directory, f"{name}.{number}") for name in ("log", "heads"))
+    try:
+        fileops.create(log, b"")
+        fileops.create(fresh, _packed(header) + struct.pack("<Q", _checked(0)) * (1 + _FIRST_BUCKETS))
+        _fill(HotLog(directory, f"heads.{number}"), changes)
+        fileops.rename(fresh, os.path.join(directory, "heads"))
+    except BaseException:  # on a full disk it must not take up what is left of it
+        fileops.remove(fresh)
+        fileops.remove(log)
+        raise
+    for name in old:
+        fileops.remove(os.path.join(directory, name))
+
+
+def _fill(staging: HotLog, changes: Iterable[tuple[int, int, int, str]]) -> None:
     hashes: list[int] = []
     found: list[Change] = []
     try:
@@ -349,9 +360,13 @@ def create(
         staging.settle()
     finally:
         staging.close()
-    fileops.rename(fresh, os.path.join(directory, "heads"))
-    for name in old:
-        fileops.remove(os.path.join(directory, name))
+
+
+def discard(directory: str) -> None:
+    """Remove a log that cannot be trusted: it may take up the space that a new one needs."""
+    for name in os.listdir(directory):
+        if name == "heads" or name.startswith(("log.", "heads.")):
+            fileops.remove(os.path.join(directory, name))
 
 
 _boot: list[int] = []

@@ -12,6 +12,7 @@ from moai_patterns.backends.filesystem.cold import Cold
 from moai_patterns.backends.filesystem.compaction import Folding
 from moai_patterns.backends.filesystem.reading import Snapshot
 from moai_patterns.backends.filesystem.write import TreeWriter
+from moai_patterns.backends.reserve import Reserve
 from moai_patterns.errors import BusyError, DamageError
 from moai_patterns.query import Query
 
@@ -23,41 +24,52 @@ class Maintenance:
 
     Parameters:
         writer: a reading and writing side that nobody else uses meanwhile.
+        reserve: what is given up on a full disk, as much as it takes.
 
     Raises what a backend raises, `OSError` not translated.
     """
 
-    def __init__(self, writer: TreeWriter) -> None:
+    def __init__(self, writer: TreeWriter, reserve: Reserve) -> None:
         self._writer = writer
         self._tree = writer.tree
+        self._reserve = reserve
 
     def compact(self, days: Sequence[int]) -> int:
         """Bring closed UTC days into segments and sweep; return how many heads were moved.
 
         Days with something damaged stay as they are. Raises `DamageError` for them, after the others.
         """
+        folding, moved, damaged = self._reserve.freeing(lambda: self._fold(days))
+        applied = True
+        if damaged:
+            # Journals say of a segment that could not be rewritten what is gone or superseded in it.
+            applied = folding.stale.isdisjoint(damaged)
+            folding = Folding(folding.snapshot, folding.days - damaged.keys())
+        self._reserve.freeing(lambda: self._sweep(folding, with_journals=applied))
+        if damaged:
+            raise DamageError("; ".join(damaged.values()) + "; all other days are compacted")
+        return moved
+
+    def _fold(self, days: Sequence[int]) -> tuple[Folding, int, dict[int, str]]:
+        """Build segments and commit them; return what went in, how many heads, and what is damaged."""
         self._mend()
         folding = Folding(self._snapshot(), days)
-        moved, damaged, applied = 0, dict[int, str](), True
+        moved, damaged = 0, dict[int, str]()
         if folding.rewritten:
             content, moved, damaged = compaction.build(self._tree, folding)
             compaction.flush_journals(folding)
             with self._writer.locked() as log:
                 compaction.commit(self._tree, content, log)
-        if damaged:
-            # Journals say of a segment that could not be rewritten what is gone or superseded in it.
-            applied = folding.stale.isdisjoint(damaged)
-            folding = Folding(folding.snapshot, folding.days - damaged.keys())
-        self._sweep(folding, with_journals=applied)
-        if damaged:
-            raise DamageError("; ".join(damaged.values()) + "; all other days are compacted")
-        return moved
+        return folding, moved, damaged
 
     def drop_days(self, query: Query, counts: Mapping[int, int] | None = None) -> int:
         """Take segments out of the manifest that hold nothing but answers; return how many those are.
 
         With `counts` only those of days with exactly so many heads.
         """
+        return self._reserve.freeing(lambda: self._drop_days(query, counts))
+
+    def _drop_days(self, query: Query, counts: Mapping[int, int] | None) -> int:
         self._mend()
         if not self._droppable(query, counts):
             return 0

@@ -124,8 +124,15 @@ def write(tree: Tree, content: Manifest) -> None:
     """Put a manifest in place of the one before, for good, and then its copy."""
     data = content.encoded()
     fileops.make_dirs(tree.temporary)
-    for path in (tree.manifest, copy_path(tree)):
-        _put(tree, path, data)
+    # Both are there before either counts: a disk that is full has then changed nothing.
+    second = tree.temporary_path()
+    fileops.create(second, data, sync=True)
+    try:
+        _put(tree, tree.manifest, data)
+    except BaseException:
+        fileops.remove(second)
+        raise
+    _publish(tree, second, copy_path(tree))
 
 
 def renew_copy(tree: Tree) -> None:
@@ -145,6 +152,10 @@ def renew_copy(tree: Tree) -> None:
 def _put(tree: Tree, path: str, data: bytes) -> None:
     fresh = tree.temporary_path()
     fileops.create(fresh, data, sync=True)
+    _publish(tree, fresh, path)
+
+
+def _publish(tree: Tree, fresh: str, path: str) -> None:
     fileops.rename(fresh, path)
     fileops.sync_dir(tree.root)
 

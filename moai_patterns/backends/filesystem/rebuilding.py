@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from itertools import islice
 
+from moai_patterns.backends import fileops
 from moai_patterns.backends.filesystem import hotlog, journal, torn
 from moai_patterns.backends.filesystem.journal import Journal, JournalDamageError
 from moai_patterns.backends.filesystem.names import digest, parse_hot
@@ -39,7 +40,13 @@ def rebuild(tree: Tree, most: int | None = None) -> None:
     found += hot
     found.sort(key=lambda change: change[1])
     last = max([tree.last_compacted(), *(seq for _, seq, _, _ in found)])
-    hotlog.create(tree.index, found, last, damaged=damaged)
+    try:
+        hotlog.create(tree.index, found, last, damaged=damaged)
+    except OSError as error:
+        if error.errno not in fileops.FULL:
+            raise
+        hotlog.discard(tree.index)
+        hotlog.create(tree.index, found, last, damaged=damaged)
 
 
 def changes(tree: Tree) -> list[Announced]:

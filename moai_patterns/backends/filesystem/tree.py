@@ -40,6 +40,7 @@ class Tree:
         self.journals = os.path.join(self.root, "journal")
         self.index = os.path.join(self.root, "index")
         self.temporary = os.path.join(self.root, "tmp")
+        self.reserve = os.path.join(self.root, "reserve")
         self._temporary = os.path.join(self.temporary, os.urandom(4).hex())
         self.lock = fileops.Lock(os.path.join(self.root, ".lock"))
         self._log: HotLog | None = None
@@ -79,6 +80,9 @@ class Tree:
                 fileops.create(fresh, _OPENING + b'"generation":0,"seq":0,"days":{}}\n', sync=True)
                 fileops.rename(fresh, self.manifest)
                 fileops.sync_dir(self.root)
+                from moai_patterns.backends.reserve import Reserve
+
+                Reserve(self.reserve).make()
         self._exists = True
 
     def last_compacted(self) -> int:

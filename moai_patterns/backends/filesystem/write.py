@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     # id, revision or None for whatever the head is
     Removed = tuple[str, int | None]
 
+# Where nothing can be written for one of these reasons, reading goes on without a change log.
+_UNWRITABLE = (*fileops.DENIED, *fileops.FULL)
+
 
 def encode_readable(record: Record) -> bytes:
     """Return a record as the JSON of a hot file: indented by two, UTF-8, a line end at the end."""
@@ -120,7 +123,7 @@ class TreeWriter:
                     with self.locked():
                         pass
             except OSError as error:
-                if error.errno not in fileops.DENIED:
+                if error.errno not in _UNWRITABLE:
                     raise
 
     def changes(self, hashed: int) -> list[Found]:
@@ -137,7 +140,7 @@ class TreeWriter:
         except StaleLogError:
             return self._changes_anew(hashed)
         except OSError as error:
-            if error.errno not in fileops.DENIED:
+            if error.errno not in _UNWRITABLE:
                 raise
         return self._find_loose(hashed)
 
@@ -237,7 +240,7 @@ class TreeWriter:
             with self.tree.lock.held(timeout=self.timeout):
                 return self.tree.renew_log(self._rebuild).find(hashed)
         except OSError as error:
-            if error.errno not in fileops.DENIED:
+            if error.errno not in _UNWRITABLE:
                 raise
         return self._find_loose(hashed)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import Any
 from weakref import finalize
@@ -13,15 +15,17 @@ from weakref import finalize
 import orjson
 
 from moai_patterns.backends.base import BackendBase, Batch, Problem, SingleWriter
+from moai_patterns.backends.fileops import FULL
+from moai_patterns.backends.reserve import Reserve
 from moai_patterns.backends.sqlite import asking, checking, layout
 from moai_patterns.backends.sqlite.creation import PlainLayoutError
-from moai_patterns.backends.sqlite.database import log_size
-from moai_patterns.backends.sqlite.faults import damage, from_system
+from moai_patterns.backends.sqlite.database import RESERVE, log_size
+from moai_patterns.backends.sqlite.faults import damage, from_system, is_full
 from moai_patterns.backends.sqlite.plain import PlainDatabase
 from moai_patterns.backends.sqlite.reading import Ask, Readers
 from moai_patterns.backends.sqlite.rows import distinct, record, records
 from moai_patterns.backends.sqlite.write import TableWriter, roll_back
-from moai_patterns.errors import DamageError
+from moai_patterns.errors import DamageError, StoreError
 from moai_patterns.instant import DAY, FIRST, LAST
 from moai_patterns.query import Query, Record
 
@@ -77,9 +81,10 @@ class SqliteBackend(BackendBase):
         self._database = self._writer.database
         self.path: str = self._database.path
         self.durability = durability
-        self._readers = Readers(self._database)
+        self._reserve = Reserve(self.path + "-reserve", RESERVE)
+        self._readers = Readers(self._database, self._reserve)
         # A connection that is merely dropped, by the end of the interpreter say, closes without the lock.
-        self._end = finalize(self, _close, self._readers, self._writer)
+        self._end = finalize(self, _close, self._readers, self._writer, self._reserve)
         self._readers.all("SELECT 1")
 
     def write(self, batch: Batch) -> int:
@@ -87,7 +92,9 @@ class SqliteBackend(BackendBase):
 
         Raises `ConflictError` for a stale revision.
         """
-        return self._writer.write(batch.add, batch.remove, batch.fresh, orjson.dumps)
+        if batch.add or not batch.remove:
+            return self._writer.write(batch.add, batch.remove, batch.fresh, orjson.dumps)
+        return self._freeing(lambda: self._writer.write((), batch.remove))
 
     def single_writer(self) -> SingleWriter:
         """Return a writer of a session; at the level `group` it flushes once, when it is closed."""
@@ -139,9 +146,20 @@ class SqliteBackend(BackendBase):
         return int(number)
 
     def delete(self, query: Query) -> int:
-        """Remove exactly what `scan` yields, in one transaction, and return how many that were."""
+        """Remove exactly what `scan` yields and return how many that were.
+
+        In one transaction, but for a disk that is too full for its log: there in batches.
+        """
         if query.revisions == "all":
             return super().delete(query)
+        try:
+            return self._freeing(lambda: self._delete(query))
+        except StoreError as error:
+            if error.errno not in FULL:
+                raise
+            return super().delete(query)
+
+    def _delete(self, query: Query) -> int:
         statement = asking.select_numbers(query)
         if statement is None:
             return 0
@@ -185,12 +203,23 @@ class SqliteBackend(BackendBase):
         return found
 
     def reclaim(self) -> None:
-        """Give free pages back to the file system, in steps between which others can write."""
-        left, before = self._writer.transact(_free_pages), None
+        """Give free pages back to the file system, in steps between which others can write.
+
+        Pages from the end of the file move into the free ones by way of the log, so on a full disk the
+        steps become smaller.
+        """
+        pages, left, before = _RECLAIM_PAGES, -1, None
         while left and left != before:
+            try:
+                found = self._freeing(partial(self._writer.transact, partial(_free_pages, pages)))
+            except StoreError as error:
+                if error.errno not in FULL or pages == 1:
+                    raise
+                pages //= 2
+                continue
+            left, before = found, left
             self._writer.checkpoint()
-            left, before = self._writer.transact(_free_pages), left
-        self._writer.checkpoint()
+        self._reserve.renew()
 
     def check(self, *, read_data: bool = False) -> list[Problem]:
         """Look for damage without changing anything.
@@ -201,9 +230,10 @@ class SqliteBackend(BackendBase):
         return checking.check(self._readers, self.path, read_data=read_data)
 
     def sizes(self) -> dict[str, int]:
-        """Return the bytes of the database and its write-ahead log as `hot`."""
+        """Return the bytes of the database and its log as `hot`, of what is set aside as `reserve`."""
         try:
-            return {"hot": os.stat(self.path).st_size + log_size(self.path)}
+            hot = os.stat(self.path).st_size + log_size(self.path)
+            return {"hot": hot, "reserve": self._reserve.size()}
         except OSError as error:
             raise from_system(error, self.path) from error
 
@@ -225,13 +255,34 @@ class SqliteBackend(BackendBase):
     def close(self) -> None:
         """Release files, locks and connections; a second call does nothing."""
         self._end.detach()
-        _close(self._readers, self._writer)
+        _close(self._readers, self._writer, self._reserve)
+
+    def _freeing(self, act: Callable[[], int]) -> int:
+        """Return what `act` returns, which removes; on a full disk by what log and reserve take up."""
+        try:
+            return act()
+        except StoreError as error:
+            if error.errno not in FULL:
+                raise
+        self._make_room()
+        result = self._reserve.freeing(act)
+        self._make_room()
+        self._reserve.renew()
+        return result
+
+    def _make_room(self) -> None:
+        """Empty the log, which may take room first: for what is new in the file."""
+        with suppress(StoreError):
+            while not self._writer.checkpoint() and is_full(self.path) and self._reserve.give():
+                pass
 
 
-def _close(readers: Readers, writer: TableWriter) -> None:
+def _close(readers: Readers, writer: TableWriter, reserve: Reserve) -> None:
     readers.close()
     writer.close()
     writer.database.lock.close()
+    if reserve.given:  # the index of the log is gone by now, if nobody else has the store open
+        reserve.renew()
 
 
 class _SessionWriter(SingleWriter):
@@ -279,9 +330,9 @@ def _misfit(ask: Ask, path: str) -> DamageError:
     return damage(path, found)
 
 
-def _free_pages(held: sqlite3.Connection) -> int:
+def _free_pages(pages: int, held: sqlite3.Connection) -> int:
     # `execute` would stop after the first page: the pragma yields rows without columns.
-    held.executescript(f"PRAGMA incremental_vacuum({_RECLAIM_PAGES})")
+    held.executescript(f"PRAGMA incremental_vacuum({pages})")
     return int(held.execute("PRAGMA freelist_count").fetchone()[0])
 
 

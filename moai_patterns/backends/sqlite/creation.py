@@ -7,6 +7,7 @@ import os
 import time
 
 from moai_patterns.backends import fileops
+from moai_patterns.backends.reserve import Reserve
 from moai_patterns.backends.sqlite import database, faults, layout
 from moai_patterns.errors import LayoutError, ReadOnlyError, StoreError
 
@@ -52,6 +53,7 @@ def create_file(store: Database, end: float) -> None:
         fileops.rename(draft, store.path)
         for entered in (directory, *map(os.path.dirname, made)):
             fileops.sync_dir(entered)
+        Reserve(store.path + "-reserve", database.RESERVE).make()
 
 
 def _missing(directory: str) -> list[str]:

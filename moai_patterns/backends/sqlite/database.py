@@ -36,6 +36,8 @@ FIRST_BOUND = 1 << 20
 # as much per save, and it is waited for four times as long.
 LATER_BOUND = 4 << 20
 _LOOK_EVERY = 32
+# A log of that size has to find room in the file before it gives up its own, and a removal to be logged.
+RESERVE = LATER_BOUND + (1 << 20)
 _CLOSING_WAIT = 0.1
 _LOG_HEADER, _FRAME = 32, 24 + 4096
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 from moai_patterns.backends.fileops import DENIED
 from moai_patterns.errors import BusyError, DamageError, LayoutError, ReadOnlyError, StoreError
@@ -66,17 +67,31 @@ def translate(error: sqlite3.Error, path: str) -> StoreError:
         return LayoutError(f"{path}: this file is no SQLite database: {told}; name another path")
     if primary in (_READONLY, _PERM, _AUTH):
         return ReadOnlyError(errno.EROFS, f"the database cannot be written: {told}", path)
+    if primary in (_IOERR, _CANTOPEN) and is_full(path):
+        primary = _FULL  # it says so only of a database or a log that grows
     number, sentence = _MEDIUM.get(primary, (errno.EIO, "SQLite refused"))
     return StoreError(number, f"{sentence}: {told}", path)
 
 
 _MEDIUM = {
-    _FULL: (errno.ENOSPC, "the disk is full, nothing was written"),
+    _FULL: (
+        errno.ENOSPC,
+        "the disk is full, nothing was written; make room, or let records go with `moai-patterns retain`",
+    ),
     _CANTOPEN: (errno.EACCES, "the database, its -wal or its -shm cannot be opened"),
     _IOERR: (errno.EIO, "the disk refused"),
     _NOMEM: (errno.ENOMEM, "out of memory"),
     _TOOBIG: (errno.EFBIG, "a record is larger than SQLite takes"),
 }
+
+
+def is_full(path: str) -> bool:
+    """Tell whether the file system of a database has no block or no inode left for this user."""
+    try:
+        facts = os.statvfs(os.path.dirname(path))
+    except (AttributeError, OSError):  # Windows has no such thing
+        return False
+    return not facts.f_bavail or (facts.f_files > 0 and not facts.f_favail)
 
 
 def from_system(error: OSError, path: str) -> StoreError:

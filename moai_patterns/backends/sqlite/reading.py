@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 import threading
 import time
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from moai_patterns.backends import forking
+from moai_patterns.backends.reserve import Reserve
 from moai_patterns.backends.sqlite.database import Database, connect, identity, leave_open, log_size
 from moai_patterns.backends.sqlite.faults import damage
 from moai_patterns.errors import DamageError, ReadOnlyError, StoreError
@@ -28,11 +30,15 @@ _AHEAD = 16
 class _Reader:
     """A connection, and the lock that is held whenever SQLite works on it: a fork may come any time."""
 
-    __slots__ = ("connection", "cursors", "file", "inherited", "lock")
+    __slots__ = ("connection", "cursors", "file", "inherited", "lock", "still")
 
-    def __init__(self, connection: sqlite3.Connection, file: tuple[int, int] | None) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, file: tuple[int, int] | None, still: tuple[int, ...] | None
+    ) -> None:
         self.connection = connection
         self.file = file
+        # What the file was like for a connection that takes it for unchangeable; None for any other.
+        self.still = still
         self.lock = threading.Lock()
         self.cursors: list[sqlite3.Cursor] = []
         self.inherited = False
@@ -74,11 +80,18 @@ def _unreadable(reader: _Reader) -> str | None:
     return None
 
 
+def _state(path: str) -> tuple[int, ...]:
+    """Return what is another value once somebody has written to the database or its log."""
+    facts = os.stat(path)
+    return facts.st_mtime_ns, facts.st_size, log_size(path)
+
+
 class Readers:
     """The reading connections of one process on one database file."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, reserve: Reserve) -> None:
         self._database = database
+        self._reserve = reserve
         self._idle: list[_Reader] = []
         self._leased: set[_Reader] = set()
         self._held: list[_Reader] = []
@@ -166,28 +179,31 @@ class Readers:
                 raise StoreError(errno.EBADF, "this store is closed", self._database.path)
             while self._idle:
                 reader = self._idle.pop()
-                if reader.file == file:
+                if reader.file == file and reader.still in (None, _state(self._database.path)):
                     self._leased.add(reader)
                     return reader
                 leave_open(reader.connection, beyond_exit=True)
-            connection = self._open()
-            reader = _Reader(connection, identity(self._database.path))
+            connection, still = self._open()
+            reader = _Reader(connection, identity(self._database.path), still)
             self._leased.add(reader)
             return reader
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self) -> tuple[sqlite3.Connection, tuple[int, ...] | None]:
+        still = None
         end = time.monotonic() + self._database.timeout
         try:
-            connection = self._database.open(end)
+            # The first connection makes an index of the log, also on a full disk.
+            connection = self._reserve.freeing(lambda: self._database.open(end))
         except StoreError as refused:
             # Where nothing can be written SQLite cannot make its index of the log; without a log the
             # file alone is the whole state.
             unwritable = type(refused) in (StoreError, ReadOnlyError)
             if not unwritable or log_size(self._database.path) or identity(self._database.path) is None:
                 raise
+            still = _state(self._database.path)
             connection = self._database.attempt(lambda: connect(self._database.path, "ro&immutable=1"), end)
         connection.execute("PRAGMA query_only = ON")
-        return connection
+        return connection, still
 
     def _give_back(self, reader: _Reader) -> None:
         with self._lock:
