@@ -133,6 +133,20 @@ class BackendBase(ABC):
             removed += len(batch) if effective is None else effective
         return removed
 
+    def remove(self, heads: Sequence[Removal]) -> int | None:
+        """Remove these, if the disk is too full for all at once one half after the other.
+
+        Returns what `write` says of them.
+        """
+        try:
+            return self.write(Batch(remove=heads))
+        except StoreError as error:
+            if error.errno not in FULL or len(heads) < 2:
+                raise
+        middle = len(heads) // 2
+        parts = [self.remove(heads[:middle]), self.remove(heads[middle:])]
+        return None if None in parts else sum(part or 0 for part in parts)
+
     def drop_days(self, counts: Mapping[int, int]) -> int:
         """Remove those UTC days that hold exactly so many heads and can go unread; return how many went.
 
@@ -149,20 +163,6 @@ class BackendBase(ABC):
     def is_same_store(self, other: BackendBase) -> bool:
         """Tell whether both are one store, under whatever names."""
         if self is other:
-    def remove(self, heads: Sequence[Removal]) -> int | None:
-        """Remove these, if the disk is too full for all at once one half after the other.
-
-        Returns what `write` says of them.
-        """
-        try:
-            return self.write(Batch(remove=heads))
-        except StoreError as error:
-            if error.errno not in FULL or len(heads) < 2:
-                raise
-        middle = len(heads) // 2
-        parts = [self.remove(heads[:middle]), self.remove(heads[middle:])]
-        return None if None in parts else sum(part or 0 for part in parts)
-
             return True
         if self.path is None or other.path is None:
             return False
