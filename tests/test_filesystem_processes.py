@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -184,6 +185,29 @@ def test_several_ids_are_read_as_of_one_moment(
         seen = [(record["pattern_id"], record["_meta"]["revision"]) for record in found]
         expected = range(3, 0, -1) if revisions == "all" else [3]
         assert sorted(seen) == sorted((name, revision) for name in "AB" for revision in expected)
+
+
+@pytest.mark.parametrize("look", [1, 2])
+def test_a_look_that_is_overtaken_by_a_compaction_takes_nothing_for_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: int
+) -> None:
+    """What is compacted amid a look of a reader, beside a save under way, is found where it is now."""
+    with checked(tmp_path / "tree") as store, closing(FilesystemBackend(str(tmp_path / "tree"))) as other:
+        for revision in (1, 2):
+            store.write(Batch([stored("a", MIDNIGHT, revision)]))
+        announced = (1 << 60, 3, "9.0.jsonl:0:9", False)  # and not settled: its writer is at it
+        at, looks = Lookup._at, count(1)
+
+        def slow(lookup: Lookup, place: str, identity: str, seq: int) -> Any:
+            if place == announced[2] and next(looks) == look:
+                other.compact([TODAY])
+            return at(lookup, place, identity, seq)
+
+        monkeypatch.setattr(Lookup, "_at", slow)
+        found = store._writer.lookup().settled(
+            lambda hashed: [announced, *store._writer.changes(hashed)], "a", ("heads",)
+        )
+        assert [record["_meta"]["revision"] for record in found] == [2]
 
 
 def test_processes_that_delete_the_same_count_each_record_once(tmp_path: Path) -> None:

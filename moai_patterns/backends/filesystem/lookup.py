@@ -97,29 +97,34 @@ class Lookup:
 
         `changes_of` asks the log of a hash. It is asked before the manifest is looked at: what a
         compaction drops from the log is in the segments by then. What the log announces and is not
-        there was moved meanwhile, or is not settled yet, or is lost; looking again tells which.
-        Raises `DamageError` for what is lost.
+        there was moved meanwhile, or is not settled yet, or is lost: that it is lost is known when log
+        and manifest are still the same after it was looked for. Raises `DamageError` for what is lost.
         """
         hashed = digest(identity)
         before: tuple[list[Found], Cold] | None = None
+        found: list[Record] = []
+        fault: DamageError | None = None
         while True:
             changes = changes_of(hashed)
             self.refresh()
-            now = (changes, self.cold)
-            settled = before is not None and before[0] == changes and before[1] is self.cold
-            self._missed = False
+            if before is not None and before[0] == changes and before[1] is self.cold:
+                break
+            before, fault, self._missed = (changes, self.cold), None, False
             try:
                 found, lost = self._revisions(changes, identity, parts)
             except DamageError as damage:
-                if settled or damage.errno != errno.ENOENT:
+                if damage.errno != errno.ENOENT:
                     raise
+                fault = damage
             else:
-                if settled or not self._missed:
-                    self._must_be_certain()
-                    if not lost:
-                        return found
-                    raise DamageError(errno.ENOENT, f"{self._file(lost)} is missing: it held {identity!r}")
-            before = now
+                if lost:
+                    fault = DamageError(errno.ENOENT, f"{self._file(lost)} is missing: it held {identity!r}")
+                elif not self._missed:
+                    break
+        self._must_be_certain()
+        if fault is not None:
+            raise fault
+        return found
 
     def close(self) -> None:
         """Close what is open."""
