@@ -5,6 +5,7 @@ PYTEST_ARGS ?=
 
 UV_VERSION := 0.13.8
 UPGRADE ?=
+PART ?=
 RESOLVE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --custom-compile-command 'make lock' $(UPGRADE)
 IN_VENV := .venv/bin/python
@@ -17,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USER := 0
 unexport PYTHONHOME PYTHONPATH
 
-.PHONY: help demo test lint types pytest coverage bench schemas summary lock clean again
+.PHONY: help demo test lint types pytest coverage torture bench schemas summary lock clean again
 
 help:
 	@echo 'make demo      capture, store, query, compact and check two sessions'
@@ -25,6 +26,7 @@ help:
 	@echo 'make lint      ruff: rules and format'
 	@echo 'make types     mypy, strict'
 	@echo 'make pytest    the tests alone (PYTEST_ARGS="-k name", JOBS=0 for one process)'
+	@echo 'make torture   all cases of every promise, for hours; again to go on (PART="kills replay")'
 	@echo 'make bench     the figures, as ratios (FULL=1 for the large ones)'
 	@echo 'make schemas   generate schemas/ and the compiled validator'
 	@echo 'make summary   generate IMPLEMENTATION_SUMMARY.md'
@@ -52,6 +54,9 @@ pytest: .venv/development.stamp
 
 coverage:
 	@$(IN_VENV) .ci/coverage_gate.py
+
+torture: .venv/development.stamp
+	@PYTHONPATH=tests:. $(IN_VENV) -m torture whole $(PART)
 
 bench: .venv/development.stamp
 	@$(IN_VENV) -m benchmarks

@@ -96,8 +96,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say what did not run because the recordings are missing: a suite must not shrink in silence."""
+    """Say what ran of the promises, and what did not for want of something: nothing shrinks in silence."""
     skipped = terminalreporter.stats.get("skipped", [])
     missing = sum("../shared/data" in str(report.longrepr) for report in skipped)
     if missing:
         terminalreporter.write_line(f"tests on real recordings: {missing} skipped, no ../shared/data here")
+    ran: dict[str, list[int]] = {}
+    for report in terminalreporter.stats.get("passed", []):
+        for name, cases, full in (value for key, value in report.user_properties if key == "torture"):
+            ran.setdefault(name, [0, full])[0] += cases
+    for name, (cases, full) in sorted(ran.items()):
+        terminalreporter.write_line(f"{name} tests: {cases:,} of {full:,}")
+    for report in skipped:
+        _, _, without = str(report.longrepr).partition("torture: ")
+        if without:
+            terminalreporter.write_line(without.rstrip("')"))

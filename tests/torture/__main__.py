@@ -1,9 +1,10 @@
-"""`python -m torture`: all promises, one of them, or single cases again.
+"""`python -m torture`: all promises, some of them, or single cases again.
 
 python -m torture whole [NAME ...]      all cases, in resumable chunks; then the page is written
 python -m torture slice NAME [SHARD]    what `make test` runs of one
 python -m torture case NAME NUMBER ...  the cases that a report named
 python -m torture list                  names, numbers of cases, and what is missing here
+python -m torture page                  write docs/reliability.md from the figures that are there
 """
 
 from __future__ import annotations
@@ -12,49 +13,69 @@ import argparse
 import json
 import sys
 
+from torture import page
 from torture.promise import BrokenPromiseError, Promise
 from torture.promises import found
 from torture.running import run_here, run_whole
+from torture.sabotages import themes
 
 
 def main(arguments: list[str]) -> int:
     """Do what the command line asks for; 1 when a promise is broken."""
-    parser = argparse.ArgumentParser(prog="torture", description=__doc__)
-    parser.add_argument("verb", choices=("whole", "slice", "case", "cases", "list"))
+    parser = argparse.ArgumentParser(
+        prog="torture", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("verb", choices=("whole", "slice", "case", "cases", "list", "page"))
     parser.add_argument("names", nargs="*")
     asked = parser.parse_args(arguments)
     promises = found()
-    if asked.verb == "list":
-        for promise in promises.values():
-            _tell(promise)
-        return 0
-    if asked.verb == "whole":
-        return _whole([promises[name] for name in asked.names] or list(promises.values()))
-    promise = promises[asked.names[0]]
-    if asked.verb == "slice":
-        numbers = promise.slice(*map(int, asked.names[1:]))
-    else:
-        numbers = json.load(sys.stdin) if asked.verb == "cases" else list(map(int, asked.names[1:]))
-    print(json.dumps(run_here(promise, numbers).as_json()))
+    match asked.verb:
+        case "list":
+            for promise in promises.values():
+                _tell(promise)
+        case "page":
+            page.PAGE.write_text(page.written(page.PAGE.read_text(), promises, themes()))
+        case "whole":
+            return _whole([promises[name] for name in asked.names] or list(promises.values()))
+        case _:
+            _some(promises[asked.names[0]], asked.verb, list(map(int, asked.names[1:])))
     return 0
 
 
 def _tell(promise: Promise) -> None:
-    without = f", needs {' and '.join(promise.missing)}" if promise.missing else ""
-    print(f"{promise.name}: {promise.cases() if not without else 'cases'}{without}: {promise.sentence}")
+    missing = " and ".join(promise.missing)
+    count = f"cases, needs {missing}" if missing else f"{promise.cases():,} cases"
+    print(f"{promise.name}: {count}: {promise.sentence}")
+
+
+def _some(promise: Promise, verb: str, given: list[int]) -> None:
+    """Run cases in this process; the last line that it prints is what they did."""
+    match verb:
+        case "slice":
+            numbers = promise.slice(*given)
+        case "case":
+            numbers = given
+        case _:
+            numbers = json.load(sys.stdin)
+    print(json.dumps(run_here(promise, numbers).as_json()))
 
 
 def _whole(promises: list[Promise]) -> int:
-    broken = False
+    broken = []
     for promise in promises:
         if promise.missing:
             print(f"{promise.name}: 0 cases run, needs {' and '.join(promise.missing)}")
             continue
         try:
-            run_whole(promise)
+            page.keep(promise, run_whole(promise))
         except BrokenPromiseError as error:
-            broken = True
+            broken.append(promise.name)
             print(f"{promise.name}: BROKEN\n{error}")
+        except KeyboardInterrupt:
+            print(f"\n{promise.name}: interrupted; what is done stays done, run the same command to go on")
+            return 130
+    page.PAGE.write_text(page.written(page.PAGE.read_text(), found(), themes()))
+    print(f"torture: broken: {', '.join(broken)}" if broken else "torture: every promise held")
     return 1 if broken else 0
 
 

@@ -15,14 +15,15 @@ from forks import child
 from moai_patterns.backends import fileops
 from moai_patterns.backends.filesystem import hotlog, torn
 from torture.acts import ALL_VERBS, Act, Actor, Program, opened
-from torture.ledger import Story, heard, perform, understood
+from torture.ledger import Said, Story, heard, perform, understood
 from torture.loop_disk import LoopDisk
 from torture.oracle import Open, judge, judge_after_loss
 from torture.promise import MOUNT, BrokenPromiseError, Promise, Tally
 
 _LONGEST = 0.06  # seconds
 _RECOVERY = 0.006
-_PAUSE = 0.002
+_PAUSE = 0.05  # longer than the cut takes to come
+_RESTS = 12
 # A line of a session that is under way waits for the medium at level `record` alone.
 _VERBS = {"record": ALL_VERBS, "group": [verb for verb in ALL_VERBS if verb != "line"], "os": ALL_VERBS}
 
@@ -43,15 +44,7 @@ def _cut(level: str, number: int, disk: LoopDisk, tally: Tally) -> None:
     program = Program(number, _VERBS[level])
     disk.begin()
     open_it = partial(opened, backend, disk.root / "store", level)
-    reading, writing = os.pipe()
-    pause = _PAUSE if number % 5 == 0 else 0.0  # then the cut comes right after an act was acknowledged
-    group = child(lambda: _work(open_it, partial(perform, acts=program, pipe=writing, pause=pause), number))
-    os.close(writing)
-    first = os.read(reading, 1)
-    time.sleep(choose.uniform(0, _LONGEST))
-    cut = disk.cut()
-    _kill(group)
-    said = understood(first + heard(reading), cut)
+    said = _work_and_cut(open_it, program, number, disk, choose)
     if said.failed:
         raise BrokenPromiseError(f"act {said.begun - 1} failed although all still worked")
     _restart(disk, choose)
@@ -66,6 +59,27 @@ def _cut(level: str, number: int, disk: LoopDisk, tally: Tally) -> None:
         judge_after_loss(open_it, begun)
     else:
         _judge(open_it, begun, said.acknowledged)
+
+
+def _work_and_cut(
+    open_it: Open, program: Program, number: int, disk: LoopDisk, choose: random.Random
+) -> Said:
+    """Cut at a random moment, or every fifth time right after an act was acknowledged."""
+    reading, writing = os.pipe()
+    at_rest = number % 5 == 0
+    act = partial(perform, acts=program, pipe=writing, pause=_PAUSE if at_rest else 0.0)
+    group = child(lambda: _work(open_it, act, number))
+    os.close(writing)
+    text = os.read(reading, 1)
+    if at_rest:
+        wanted = choose.randint(1, _RESTS)
+        while text.count(b"=") < wanted and (more := os.read(reading, 1 << 16)):
+            text += more
+    else:
+        time.sleep(choose.uniform(0, _LONGEST))
+    cut = disk.cut()
+    _kill(group)
+    return understood(text + heard(reading), cut)
 
 
 def _judge(open_it: Open, begun: list[Act], acknowledged: int) -> None:
@@ -162,10 +176,10 @@ PROMISES = (
     Promise(
         name="power-cuts-control",
         sentence="with the flush of directories taken out, the same cuts are seen to lose records",
-        cases=lambda: 60,
+        cases=lambda: 100,
         run=_control,
-        fast=20,
-        chunk=20,
+        fast=6,
+        chunk=50,
         needs=(MOUNT,),
     ),
 )
