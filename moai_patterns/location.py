@@ -77,8 +77,8 @@ def default_store(environ: Mapping[str, str] | None = None) -> str:
     all hooks of a project belong into one store), else from the working directory. `environ` is the
     process's own by default. Raises `StoreNameError`.
 
-    >>> default_store({"MOAI_PATTERNS_STORE": "sqlite:seen.db", "CLAUDE_PROJECT_DIR": "/work/project"})
-    'sqlite:/work/project/seen.db'
+    >>> default_store({"MOAI_PATTERNS_STORE": "sqlite:seen.db", "CLAUDE_PROJECT_DIR": "/srv/project"})
+    'sqlite:/srv/project/seen.db'
     """
     known = os.environ if environ is None else environ
     return in_project(known.get(VARIABLE) or DEFAULT, known)
