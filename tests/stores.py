@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+
+from moai_patterns.backends.base import Batch
+from moai_patterns.backends.sqlite.backend import SqliteBackend
+from moai_patterns.testing.pools import MIDNIGHT, stored
 
 # SQLite's index of its log is shared memory: readers write into it.
 _VOLATILE = ("-shm",)
@@ -25,3 +31,19 @@ def nested(levels: int, key: str | None = None) -> Any:
     for _ in range(levels):
         value = [value] if key is None else {key: value}
     return value
+
+
+@contextmanager
+def checked(path: Path) -> Iterator[SqliteBackend]:
+    """The store in a database file, to be worked with; at the end every byte of it is checked."""
+    with closing(SqliteBackend(str(path))) as store:
+        yield store
+        assert store.check(read_data=True) == []
+
+
+def filled_database(path: Path) -> Path:
+    """A closed database with 60 heads, one of them with a superseded revision, and tags."""
+    with closing(SqliteBackend(str(path))) as store:
+        store.write(Batch([stored(f"r{n}", MIDNIGHT + n, context={"tags": ["x", "y"]}) for n in range(60)]))
+        store.write(Batch([stored("r1", MIDNIGHT + 1, 2, context={"tags": ["z"]})]))
+    return path

@@ -31,6 +31,7 @@ from moai_patterns.query import Query
 from moai_patterns.testing.compare import agree, bare, content, difference
 from moai_patterns.testing.pools import IDS, MIDNIGHT, VALUES, Choose, drawn, stored
 from moai_patterns.testing.questions import question
+from stores import checked
 
 
 def dumps(value: object) -> str:
@@ -46,11 +47,8 @@ T = TypeVar("T")
 @pytest.fixture
 def backend(tmp_path: Path) -> Iterator[SqliteBackend]:
     """An empty store in a new file; every byte of it is checked at the end."""
-    opened = SqliteBackend(str(tmp_path / "patterns.db"))
-    yield opened
-    found = opened.check(read_data=True)
-    opened.close()
-    assert found == []
+    with checked(tmp_path / "patterns.db") as opened:
+        yield opened
 
 
 class Pair:

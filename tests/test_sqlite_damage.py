@@ -14,6 +14,7 @@ from moai_patterns.backends.sqlite.backend import SqliteBackend
 from moai_patterns.errors import DamageError
 from moai_patterns.query import Query
 from moai_patterns.testing.pools import MIDNIGHT, stored
+from stores import filled_database
 
 EVERYTHING = Query(limit=None)
 
@@ -27,10 +28,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def filled(path: Path) -> Path:
     """A closed database with a head, its superseded revision and tags."""
-    with closing(SqliteBackend(str(path))) as store:
-        store.write(Batch([stored(f"r{n}", MIDNIGHT + n, context={"tags": ["x", "y"]}) for n in range(60)]))
-        store.write(Batch([stored("r1", MIDNIGHT + 1, 2, context={"tags": ["z"]})]))
-    return path
+    return filled_database(path)
 
 
 DAMAGES: dict[str, tuple[str, str]] = {

@@ -10,12 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from forks import child, succeed
 from moai_patterns.backends.base import Batch
 from moai_patterns.backends.sqlite.backend import SqliteBackend
 from moai_patterns.backends.sqlite.database import FIRST_BOUND
@@ -23,36 +23,9 @@ from moai_patterns.backends.sqlite.write import TableWriter
 from moai_patterns.errors import BusyError
 from moai_patterns.query import Query
 from moai_patterns.testing.pools import stored
+from stores import checked
 
 EVERYTHING = Query(limit=None)
-
-
-def child(act: Callable[[], object]) -> int:
-    """Run `act` in a forked process, which leaves without closing anything; return its id."""
-    identity = os.fork()
-    if identity == 0:
-        status = 1
-        try:
-            act()
-            status = 0
-        except BaseException:
-            sys.excepthook(*sys.exc_info())
-        finally:
-            os._exit(status)
-    return identity
-
-
-def succeed(children: list[int]) -> None:
-    """Wait for forked processes; all must have come to their end."""
-    assert [os.waitpid(identity, 0)[1] for identity in children] == [0] * len(children)
-
-
-@contextmanager
-def checked(path: Path) -> Iterator[SqliteBackend]:
-    """The store in a file, to be looked at; every byte of it is checked."""
-    with closing(SqliteBackend(str(path))) as store:
-        yield store
-        assert store.check(read_data=True) == []
 
 
 def holds_lock(path: Path) -> bool:
@@ -96,7 +69,11 @@ def test_two_hundred_processes_make_one_file(tmp_path: Path) -> None:
     succeed(children)
     with checked(path) as store:
         assert store.count(EVERYTHING) == 200
-    assert sorted(file.name for file in path.parent.iterdir()) == ["patterns.db", "patterns.db-lock"]
+    assert sorted(file.name for file in path.parent.iterdir()) == [
+        "patterns.db",
+        "patterns.db-lock",
+        "patterns.db-reserve",
+    ]
 
 
 def test_killed_writers_leave_whole_batches(tmp_path: Path) -> None:

@@ -14,16 +14,14 @@ from moai_patterns.backends.sqlite.backend import SqliteBackend
 from moai_patterns.query import Query
 from moai_patterns.testing.compare import agree
 from moai_patterns.testing.pools import MIDNIGHT, stored
+from stores import checked
 
 
 @pytest.fixture
 def backend(tmp_path: Path) -> Iterator[SqliteBackend]:
     """An empty store in a new file; every byte of it is checked at the end."""
-    opened = SqliteBackend(str(tmp_path / "patterns.db"))
-    yield opened
-    found = opened.check(read_data=True)
-    opened.close()
-    assert found == []
+    with checked(tmp_path / "patterns.db") as opened:
+        yield opened
 
 
 def test_ten_thousand_ids_are_one_question(backend: SqliteBackend) -> None:
