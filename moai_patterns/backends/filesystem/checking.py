@@ -15,8 +15,8 @@ from moai_patterns.backends.base import Problem
 from moai_patterns.backends.filesystem import journal, manifest, torn
 from moai_patterns.backends.filesystem.cold import Cold
 from moai_patterns.backends.filesystem.hotlog import StaleLogError
-from moai_patterns.backends.filesystem.journal import Journal, JournalDamageError
-from moai_patterns.backends.filesystem.lookup import read_span
+from moai_patterns.backends.filesystem.journal import JournalDamageError
+from moai_patterns.backends.filesystem.lookup import Journals, read_span
 from moai_patterns.backends.filesystem.manifest import PARTS
 from moai_patterns.backends.filesystem.names import digest, parse_hot
 from moai_patterns.backends.filesystem.rebuilding import changes
@@ -145,10 +145,11 @@ def _is_record(record: Record) -> bool:
 
 
 def _journals(tree: Tree, *, read_data: bool) -> Iterator[Problem]:
+    journals = Journals(tree)
     for name in journal.listed(tree.journals):
         path = os.path.join(tree.journals, name)
         try:
-            found = Journal(path, orjson.loads)
+            found = journals.read(path)
             if read_data:
                 for position in range(len(found.seqs)):
                     raw = read_span(path, found.offsets[position], found.lengths[position])

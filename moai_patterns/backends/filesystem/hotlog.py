@@ -10,8 +10,9 @@ missing: the next writer settles the former or takes it back, the latter is dama
 
 A line is `<previous+1> <hash16> <crc32> <seq> <revision> <place>\\n`, the checksum being that of the
 others joined by blanks; a place is the path of a hot file, `<journal>:<offset>:<length>` of a line in
-a journal, or `<journal>:-` for a removal. The header and each bucket carry check bits too, so what
-was scrambled is noticed where it is read and made anew from the tree.
+a journal, or `<journal>:-` for a removal. The header and each bucket carry check bits too. Those of lines
+and buckets say where they stand as well, so what was scrambled or moved, and a table that was put back
+beside a longer log, is noticed where it is read and made anew from the tree.
 
 Changes are made under the lock of the tree. `find` needs no lock: lines come before the header, and
 the header before the bucket that leads to them.
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     # ... and whether it is settled
     Found = tuple[int, int, str, bool]
 
-_MAGIC = 0x34_47_4F_4C_49_41_4F_4D  # "MOAILOG4"
+_MAGIC = 0x35_47_4F_4C_49_41_4F_4D  # "MOAILOG5"
 # Words: magic, number of the log, buckets, last seq, log bytes, lines, boot, damaged journals, check of
 # these; settled bytes.
 _HEADER = 10
@@ -47,8 +48,11 @@ _SUMMED = 72  # bytes of the header that its check covers, and the check
 _FIRST_BUCKETS = 1024
 _GROWTH = 4
 _SPARSE = 2  # buckets per line, at least: each line in a chain costs a read, a bucket eight bytes
+_WORD = (1 << 32) - 1
 _LINE = 256  # more than nearly every line; a longer one costs a second read
 _POSITION = (1 << 40) - 1
+_SETTLED_SLOT = _FIRST_BUCKETS
+_BLOCK = 1 << 16
 
 
 class StaleLogError(Exception):
@@ -81,8 +85,9 @@ class HotLog:
             if header is None or header[_BOOT] != boot():
                 raise StaleLogError("the table of heads is damaged or of another boot")
             self._log, _ = _open(os.path.join(directory, f"log.{header[_NUMBER]}"))
-            if os.fstat(self._log).st_size < header[_BYTES]:
-                raise StaleLogError("the log is shorter than its table says")
+            # Longer it is, too, while a writer announces something; under the lock of the tree nobody does.
+            if os.fstat(self._log).st_size != header[_BYTES]:
+                raise StaleLogError("the log is not as long as its table says")
         except FileNotFoundError as error:
             self.close()
             raise StaleLogError(f"{error.filename} is missing") from None
@@ -120,12 +125,12 @@ class HotLog:
             self._map_again(buckets)
         if not buckets or buckets & (buckets - 1):
             raise StaleLogError("the number of buckets is none")
-        position = _position(self._words[_HEADER + (hashed & (buckets - 1))])
+        position = _position(self._words[_HEADER + (hashed & (buckets - 1))], _slot(hashed))
         if not position:
             return []
         found = []
         wanted = b"%016x" % hashed
-        settled = _position(self._words[_SETTLED])
+        settled = self.settled
         while position:
             line = self._line(position - 1)
             if line[13:29] == wanted:
@@ -153,27 +158,47 @@ class HotLog:
         start = end = header[_BYTES]
         lines = []
         latest: dict[int, int] = {}
+        slots: dict[int, int] = {}
         for hashed, (seq, revision, place) in zip(hashes, changes, strict=True):
             bucket = _HEADER + (hashed & mask)
             previous = latest.get(bucket)
             if previous is None:
-                previous = _position(words[bucket])
+                previous = _position(words[bucket], _slot(hashed))
             key, rest = b"%012d %016x" % (previous, hashed), b"%d %d %b" % (seq, revision, place.encode())
-            line = b"%b %08x %b\n" % (key, crc32(rest, crc32(key)), rest)
-            latest[bucket] = end + 1
+            line = b"%b %08x %b\n" % (key, crc32(rest, crc32(key, end & _WORD)), rest)
+            latest[bucket], slots[bucket] = end + 1, _slot(hashed)
             end += len(line)
             lines.append(line)
-        fileops.write_at(self._log, b"".join(lines), start)
+        self._write(b"".join(lines), start)
         header[_SEQ] = max(header[_SEQ], changes[-1][0])
         header[_LINES] += len(lines)
         header[_BYTES] = end
         self._put(header)
         for bucket, position in latest.items():
-            words[bucket] = _checked(position)
+            words[bucket] = _checked(position, slots[bucket])
 
     def settle(self) -> None:
         """Say that what was announced last is committed."""
-        self._words[_SETTLED] = _checked(self._words[_BYTES])
+        self._words[_SETTLED] = _checked(self._words[_BYTES], _SETTLED_SLOT)
+
+    @property
+    def settled(self) -> int:
+        """Up to which byte everything is known to be committed."""
+        return _position(self._words[_SETTLED], _SETTLED_SLOT)
+
+    def end_of(self, name: str, settled: int) -> int:
+        """Return up to where a journal must reach by the newest of the first `settled` bytes; 0 if unknown."""
+        mark, start, rest = b" %b:" % name.encode(), settled, b""
+        while start:
+            end, start = start, max(start - _BLOCK, 0)
+            block = self._read(start, end) + rest
+            found = block.rfind(mark)
+            if found >= 0:
+                place = block[found + len(mark) :].partition(b"\n")[0].decode()
+                span = place.split(":")
+                return sum(map(int, span)) if all(map(str.isdecimal, span)) else 0
+            rest = block[:_LINE]
+        return 0
 
     @property
     def is_settled(self) -> bool:
@@ -182,37 +207,39 @@ class HotLog:
 
     def announced(self) -> list[Change]:
         """Return what was announced last and is not settled: one batch, of a writer that is no more."""
-        start = _position(self._words[_SETTLED])
-        return [(seq, revision, place) for _, seq, revision, place in self.changes(start)]
+        return [(seq, revision, place) for _, seq, revision, place in self.changes(self.settled)]
 
     def take_back(self) -> None:
         """Forget what is not settled; nothing of it was committed."""
         header = self._header()
         if header is None:
             raise StaleLogError("the header of the table is damaged")
-        start, end = _position(self._words[_SETTLED]), header[_BYTES]
-        lines = [_sound(line) for line in self._read(start, end).splitlines()]
+        start, end = self.settled, header[_BYTES]
+        lines = list(_lines(self._read(start, end), start))
         for line in reversed(lines):
-            bucket = _HEADER + (int(line[13:29], 16) & (header[_BUCKETS] - 1))
-            self._words[bucket] = _checked(int(line[:12]))
+            hashed = int(line[13:29], 16)
+            bucket = _HEADER + (hashed & (header[_BUCKETS] - 1))
+            self._words[bucket] = _checked(int(line[:12]), _slot(hashed))
         header[_BYTES] = start
         header[_LINES] -= len(lines)
         self._put(header)
+        fileops.truncate(self._log, start)
 
     def changes(self, start: int = 0, *, settled: bool = False) -> Iterator[tuple[int, int, int, str]]:
         """Yield (hash, seq, revision, place) of all changes in the order of their lines.
 
         From the byte `start` on, and those alone that are `settled` if asked.
         """
-        end = _position(self._words[_SETTLED]) if settled else self._words[_BYTES]
+        end = self.settled if settled else self._words[_BYTES]
         position, rest = start, b""
         while position < end:
-            block = self._read(position, min(position + (1 << 20), end))
-            position += len(block)
-            *lines, rest = (rest + block).split(b"\n")
-            for line in lines:
-                seq, revision, place = _sound(line)[39:].split(b" ", 2)
+            block = rest + self._read(position, min(position + (1 << 20), end))
+            whole = block.rfind(b"\n") + 1
+            for line in _lines(block[:whole], position - len(rest)):
+                seq, revision, place = line[39:].split(b" ", 2)
                 yield int(line[13:29], 16), int(seq), int(revision), place.decode()
+            position += len(block) - len(rest)
+            rest = block[whole:]
 
     def close(self) -> None:
         """Release the files."""
@@ -228,13 +255,20 @@ class HotLog:
             raise StaleLogError("the log is shorter than its table says")
         return block
 
+    def _write(self, lines: bytes, start: int) -> None:
+        try:
+            fileops.write_at(self._log, lines, start)
+        except OSError:
+            fileops.truncate(self._log, start)  # a longer log than the table says is taken for another one
+            raise
+
     def _line(self, position: int) -> bytes:
         line = fileops.read_at(self._log, _LINE, position)
         end = line.find(b"\n")
         if end < 0:
             line = fileops.read_at(self._log, 1 << 16, position)
             end = line.find(b"\n")
-        return _sound(line[: max(end, 0)])
+        return _sound(line[: max(end, 0)], position)
 
     def _header(self) -> list[int] | None:
         """Return the words of the header, None when they do not fit each other."""
@@ -300,23 +334,40 @@ def _packed(header: Sequence[int]) -> bytes:
     return body + crc32(body).to_bytes(8, "little")
 
 
-def _checked(position: int) -> int:
-    """A position of 40 bits with 24 check bits above it; zeros are not a valid word."""
-    return ((position + 1) * 0x9E37_79B9_7F4A_7C15 & 0xFFFF_FFFF_FFFF_FFFF) >> 40 << 40 | position
+def _checked(position: int, slot: int) -> int:
+    """A position of 40 bits with 24 check bits above it, which are others in each slot of the table."""
+    return ((slot << 40 | position) * 2 + 1) * 0x9E37_79B9_7F4A_7C15 % (1 << 64) >> 40 << 40 | position
 
 
-def _position(word: int) -> int:
+def _position(word: int, slot: int) -> int:
     position = word & _POSITION
-    if _checked(position) != word:
+    if _checked(position, slot) != word:
         raise StaleLogError("a bucket of the table is damaged")
     return position
 
 
-def _sound(line: bytes) -> bytes:
-    """Return a line of the log if its checksum fits."""
-    if line[30:38] != b"%08x" % crc32(line[39:], crc32(line[:29])):
+def _slot(hashed: int) -> int:
+    """The part of a bucket's number that stays when there are more of them."""
+    return hashed % _FIRST_BUCKETS
+
+
+def _sound(line: bytes, position: int) -> bytes:
+    """Return a line of the log if its checksum fits, and it is the one that was written there."""
+    if line[30:38] != b"%08x" % crc32(line[39:], crc32(line[:29], position & _WORD)):
         raise StaleLogError("a line of the log is damaged")
     return line
+
+
+def _lines(block: bytes, position: int) -> Iterator[bytes]:
+    """Yield the lines of a block of the log that begins at `position`."""
+    for line in block.splitlines():
+        yield _sound(line, position)
+        position += len(line) + 1
+
+
+def _empty_table() -> bytes:
+    slots = (_SETTLED_SLOT, *range(_FIRST_BUCKETS))
+    return struct.pack("<%dQ" % len(slots), *[_checked(0, slot) for slot in slots])
 
 
 def create(
@@ -334,7 +385,7 @@ def create(
     log, fresh = (os.path.join(directory, f"{name}.{number}") for name in ("log", "heads"))
     try:
         fileops.create(log, b"")
-        fileops.create(fresh, _packed(header) + struct.pack("<Q", _checked(0)) * (1 + _FIRST_BUCKETS))
+        fileops.create(fresh, _packed(header) + _empty_table())
         _fill(HotLog(directory, f"heads.{number}"), changes)
         fileops.rename(fresh, os.path.join(directory, "heads"))
     except BaseException:  # on a full disk it must not take up what is left of it

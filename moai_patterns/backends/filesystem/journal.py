@@ -124,7 +124,8 @@ class Journal:
 
     Raises `OSError`, and `JournalDamageError` for a file without a header that can be read. Of one that
     is damaged behind it, the lines whose own checksums fit count. Attributes: `removals`, `damage`
-    (what is wrong with it, or nothing), `closed` (it has an end line), `size` (bytes that were read),
+    (what is wrong with it, or nothing), `closed` (it has an end line), `size` (bytes that were read), `end`
+    (where the last whole line ends),
     `offsets`, `lengths`, `instants`, `hashes`, `revisions`, `seqs`.
     """
 
@@ -150,6 +151,7 @@ class Journal:
             self._clear()
             self._walk(data, len(first) + 1, start, loads)
         self.size = len(data)
+        self.end = data.rfind(b"\n") + 1
         self._by_day: dict[int, array[int]] | None = None
 
     def _clear(self) -> None:

@@ -12,7 +12,7 @@ import orjson
 from moai_patterns.backends import fileops
 from moai_patterns.backends.filesystem import journal
 from moai_patterns.backends.filesystem.cold import Cold, ColdView
-from moai_patterns.backends.filesystem.hotlog import HotLog
+from moai_patterns.backends.filesystem.hotlog import HotLog, StaleLogError
 from moai_patterns.backends.filesystem.journal import Journal, JournalDamageError
 from moai_patterns.backends.filesystem.names import digest
 from moai_patterns.backends.filesystem.sealed import open_file, open_line
@@ -52,12 +52,29 @@ class Journals:
             same = known is not None and (known.closed or os.stat(path).st_size == known.size)
             if known is not None and same and not known.damage:
                 return known
-            found = Journal(path, orjson.loads)
+            found = self.read(path)
         except FileNotFoundError:
             return None
         except JournalDamageError as damage:
             raise DamageError(f"{path}: {damage}") from None
         self._known[name] = found
+        return found
+
+    def read(self, path: str) -> Journal:
+        """Read a journal; one of a session that is not over must reach as far as the change log knows.
+
+        Raises what `Journal` raises.
+        """
+        log, settled = self._tree.current_log(), 0
+        try:
+            # Before the journal is read: meanwhile it may grow.
+            settled = 0 if log is None else log.settled
+            found = Journal(path, orjson.loads)
+            end = log.end_of(found.name, settled) if log and not (found.closed or found.damage) else 0
+        except StaleLogError:  # who asks the log itself makes it anew
+            return Journal(path, orjson.loads)
+        if end >= found.end:
+            found.damage = f"it ends at byte {found.end}, and was stored up to byte {end}"
         return found
 
 

@@ -161,17 +161,37 @@ def _publish(tree: Tree, fresh: str, path: str) -> None:
 
 
 def load(tree: Tree) -> Manifest:
-    """Return the manifest of a tree, or its copy when it is missing or damaged, or what segments say."""
+    """Return the manifest of a tree, or its copy when it is missing, damaged or older, or what segments say."""
     found = _read(tree.manifest)
     if not isinstance(found, str):
-        return found
+        if found.generation >= _claimed_generation(copy_path(tree)):
+            return found
+        found = _read(tree.manifest)  # another one may have been written meanwhile, and then its copy
     copy = _read(copy_path(tree))
+    if not isinstance(found, str):
+        if isinstance(copy, str) or copy.generation <= found.generation:
+            return found
+        found = "it is older than its copy"
     if not isinstance(copy, str):
         remedy = f"taken from {copy_path(tree)} instead, and the next compaction writes it anew"
         return replace(copy, damage=f"{tree.manifest}: {found}; {remedy}")
     if found == _MISSING and not any(segment_files(tree)):
         return Manifest()
     return _recover(tree, found)
+
+
+def _claimed_generation(path: str) -> int:
+    """Return what the first bytes of a manifest say, -1 for none: to read all of it takes longer."""
+    try:
+        descriptor = fileops.open_read(path)
+    except OSError:
+        return -1
+    try:
+        start = os.read(descriptor, 80)
+    finally:
+        os.close(descriptor)
+    number = start.partition(b'"generation":')[2].partition(b",")[0]
+    return int(number) if number.isdigit() else -1
 
 
 def _read(path: str) -> Manifest | str:
