@@ -1,4 +1,4 @@
-"""Parts of files that were moved, and older versions that were put back: noticed, for each is sound by itself."""
+"""Parts of files that were moved, and older versions that were put back: each is sound by itself."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ class HotLog:
         return _position(self._words[_SETTLED], _SETTLED_SLOT)
 
     def end_of(self, name: str, settled: int) -> int:
-        """Return up to where a journal must reach by the newest of the first `settled` bytes; 0 if unknown."""
+        """Return up to where a journal must reach by what is settled by then; 0 when that is unknown."""
         mark, start, rest = b" %b:" % name.encode(), settled, b""
         while start:
             end, start = start, max(start - _BLOCK, 0)

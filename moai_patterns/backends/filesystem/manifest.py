@@ -161,7 +161,7 @@ def _publish(tree: Tree, fresh: str, path: str) -> None:
 
 
 def load(tree: Tree) -> Manifest:
-    """Return the manifest of a tree, or its copy when it is missing, damaged or older, or what segments say."""
+    """Return the manifest of a tree, its copy when it is missing, damaged or older, or what segments say."""
     found = _read(tree.manifest)
     if not isinstance(found, str):
         if found.generation >= _claimed_generation(copy_path(tree)):
