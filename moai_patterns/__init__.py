@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # the same names for type checkers; a test compares the two l
     from moai_patterns.errors import RetentionError as RetentionError
     from moai_patterns.errors import SchemaError as SchemaError
     from moai_patterns.errors import StoreError as StoreError
+    from moai_patterns.errors import UnsafeStoreError as UnsafeStoreError
     from moai_patterns.errors import ValidationError as ValidationError
     from moai_patterns.lifecycle import Outcome as Outcome
     from moai_patterns.lifecycle import Plan as Plan
@@ -68,6 +69,7 @@ _HOME = {
         "RetentionError",
         "SchemaError",
         "StoreError",
+        "UnsafeStoreError",
         "ValidationError",
     ),
     "lifecycle": ("Outcome", "Plan", "Policy"),

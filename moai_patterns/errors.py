@@ -60,5 +60,9 @@ class LayoutError(StoreError):
     """What lies at the path is no store, or one of a layout that this version does not know."""
 
 
+class UnsafeStoreError(StoreError, PermissionError):
+    """Somebody else owns what lies at the path, or may write to it; nothing of it is read or changed."""
+
+
 class DamageError(StoreError):
     """Stored bytes are not the ones that were written; the message names the place."""

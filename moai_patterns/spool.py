@@ -22,8 +22,9 @@ from moai_patterns.backends.fileops import (
     Lock,
     append,
     make_dirs,
-    open_read,
+    open_own,
     read,
+    refuse_unsafe_root,
     remove,
     remove_dir,
     rename,
@@ -170,6 +171,7 @@ class _Drain:
     def run(self) -> int:
         folder = draining_of(self._spool)
         make_dirs(folder)
+        refuse_unsafe_root(folder)
         lock = Lock(os.path.join(folder, "lock"))
         try:
             lock.acquire(timeout=0.0)
@@ -199,7 +201,7 @@ class _Drain:
 
     def _work(self, path: str, offset: int) -> bool:
         """Go through one claimed file and tell whether it is done; its name says how far it is."""
-        with open(open_read(path), "rb") as file:
+        with open(open_own(path), "rb") as file:
             file.seek(offset)
             end, done = self._portion(file, offset)
         if done:
@@ -320,6 +322,7 @@ def _claim(spool: str) -> tuple[str, int]:
     lock = Lock(spool + _LOCK)
     try:
         with lock.held(timeout=_WAIT):
+            refuse_unsafe_root(spool)
             rename(spool, path)
     except FileNotFoundError:
         return "", 0
@@ -340,7 +343,7 @@ def _append(path: str, line: bytes) -> None:
 def _ends_whole(path: str) -> bool:
     """Tell whether the last line is complete: a kill or a full disk leaves a torn one."""
     try:
-        with open(open_read(path), "rb") as file:
+        with open(open_own(path), "rb") as file:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
             return file.read(1) in (b"\n", b"")

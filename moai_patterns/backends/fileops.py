@@ -13,7 +13,7 @@ import time
 from _thread import allocate_lock
 from _weakref import ref
 
-from moai_patterns.errors import BusyError
+from moai_patterns.errors import BusyError, UnsafeStoreError
 
 try:
     import fcntl
@@ -47,14 +47,25 @@ _REMOVED_MEANWHILE = 5
 def open_new(path: str, *, append: bool = False) -> int:
     """Create a file that must not exist and return its descriptor. Raises `OSError`."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE | (os.O_APPEND if append else 0)
-    return _restricted(os.open(path, flags, _FILE))
+    return _restricted(os.open(path, flags, _FILE), path)
 
 
 def open_shared(path: str, *, append: bool = False, create: bool = True) -> int:
     """Open a regular file for reading and writing, created when missing if asked. Raises `OSError`."""
     flags = os.O_RDWR | _SAFE | getattr(os, "O_NONBLOCK", 0) | (os.O_APPEND if append else 0)
     flags |= os.O_CREAT if create else 0
-    return _restricted(os.open(path, flags, _FILE))
+    return _restricted(os.open(path, flags, _FILE), path)
+
+
+def open_own(path: str) -> int:
+    """Open a regular file for reading, if nobody else can have made or changed it. Raises `OSError`."""
+    descriptor = open_read(path)
+    try:
+        refuse_unsafe(os.fstat(descriptor), path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def open_read(path: str) -> int:
@@ -243,14 +254,58 @@ def sync_dir(path: str) -> None:
         os.close(descriptor)
 
 
-def _restricted(descriptor: int) -> int:
-    """Return the descriptor of a regular file with the mode it must have, or close it and raise."""
+def refuse_unsafe(facts: os.stat_result, path: str) -> None:
+    """Raise `UnsafeStoreError` for what belongs to another user, or what every user may write to.
+
+    Root is trusted: it needs no store to do harm. A group is, too: sharing with one is something that
+    somebody has set up. Where the system knows neither, all is well.
+    """
+    if os.name != "posix":
+        return
+    runs = os.geteuid()
+    if facts.st_uid not in (runs, 0):
+        raise UnsafeStoreError(
+            errno.EPERM,
+            f"this belongs to user {facts.st_uid}, and user {runs} runs this: the owner could read and change "
+            "what is stored, and would be locked out by your files; run this as the owner "
+            f"(`sudo -u '#{facts.st_uid}' ...`), or make it yours with `chown -R {runs}`",
+            path,
+        )
+    if facts.st_mode & stat.S_IWOTH:
+        raise UnsafeStoreError(
+            errno.EPERM,
+            "every user of this machine may write to this, so nobody can tell who has; look at what is "
+            "there, and then close it with `chmod o-w`",
+            path,
+        )
+
+
+def refuse_unsafe_root(path: str) -> None:
+    """Raise `UnsafeStoreError` for a root that others own or may write to, and for a link; none is fine.
+
+    Links above it are followed, as in every path: who can change those can change the whole path.
+    """
     try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, "this is no regular file")
-        if os.name == "posix" and mode & 0o777 != _FILE:
-            os.fchmod(descriptor, _FILE)
+        facts = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(facts.st_mode):
+        sentence = "this is a symbolic link, which could be turned elsewhere; name what it leads to"
+        raise UnsafeStoreError(errno.ELOOP, sentence, path)
+    refuse_unsafe(facts, path)
+
+
+def _restricted(descriptor: int, path: str) -> int:
+    """Return the descriptor of a regular file of ours with the mode it must have, or close it and raise."""
+    try:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.EINVAL, "this is no regular file", path)
+        if os.name == "posix" and (facts.st_mode & 0o777 != _FILE or facts.st_uid != os.geteuid()):
+            if facts.st_uid == os.geteuid():
+                os.fchmod(descriptor, _FILE)
+            else:
+                refuse_unsafe(facts, path)
     except BaseException:
         os.close(descriptor)
         raise
@@ -261,7 +316,7 @@ def _open_lock(path: str, shared: bool) -> int:
     try:
         return open_shared(path)
     except OSError as error:
-        if not shared or error.errno not in DENIED:
+        if not shared or error.errno not in DENIED or isinstance(error, UnsafeStoreError):
             raise
         return open_read(path)  # whoever may only read can still keep others from what is exclusive
 

@@ -92,11 +92,12 @@ def load_key(path: str) -> bytes:
     Safe between processes: all get the same key. Raises `DamageError` when the file has another length,
     and other `OSError`s as they come.
     """
-    from moai_patterns.backends.fileops import create, make_dirs, read
+    from moai_patterns.backends.fileops import create, make_dirs, read, refuse_unsafe_root
 
     end = time.monotonic() + _PATIENCE
     while True:
         try:
+            refuse_unsafe_root(path)
             key = read(path)
             if len(key) == KEY_SIZE:
                 return key

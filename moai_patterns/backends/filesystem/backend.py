@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 def open_tree(path: str, *, durability: str = "os", timeout: float = 30.0) -> BackendBase:
     """Return the backend for the tree at `path`: ours, or the document's plain layout, read-only."""
     with translated(path):
+        fileops.refuse_unsafe_root(os.path.abspath(path))
         if not _begins_as_ours(path) and is_plain(path):
             return PlainTree(path)
     return FilesystemBackend(path, durability=durability, timeout=timeout)

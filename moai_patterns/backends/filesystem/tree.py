@@ -71,7 +71,9 @@ class Tree:
 
         The manifest is flushed whatever the level: a power cut must not leave an empty one beside segments.
         """
-        for directory in (self.root, self.journals, self.temporary, self.index):
+        fileops.make_dirs(self.root)
+        fileops.refuse_unsafe_root(self.root)  # somebody may have been quicker
+        for directory in (self.journals, self.temporary, self.index):
             fileops.make_dirs(directory)
         # Under the lock: who starts a moment later must not replace what has been compacted since.
         with self.lock.held(timeout=timeout):
@@ -154,6 +156,7 @@ class Tree:
 
     def _recognise(self) -> bool:
         """Tell whether a tree of our layout is there; False when there is nothing yet."""
+        fileops.refuse_unsafe_root(self.root)
         try:
             descriptor = fileops.open_read(self.manifest)
         except FileNotFoundError:

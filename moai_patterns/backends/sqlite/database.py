@@ -80,6 +80,7 @@ class Database:
             raise faults.from_system(error, self.path) from error
 
     def _connect(self) -> sqlite3.Connection:
+        refuse_planted(self.path)
         connection = connect(self.path)
         try:
             level = "NORMAL" if self.durability == "os" else "FULL"
@@ -203,7 +204,7 @@ def identity(path: str) -> tuple[int, int] | None:
     """Return device and inode of a regular file; None when there is none, or an empty one.
 
     Raises `StoreError` for anything else: a link could lead a writer out of the store, a FIFO would
-    hang it.
+    hang it, and what others own or may write to is theirs.
     """
     try:
         found = os.lstat(path)
@@ -215,7 +216,20 @@ def identity(path: str) -> tuple[int, int] | None:
     if kind != 0o100000:
         names = {0o040000: "a directory", 0o120000: "a symbolic link: name the file itself"}
         raise StoreError(errno.EINVAL, f"this is {names.get(kind, 'no regular file')}, not a database", path)
+    fileops.refuse_unsafe(found, path)
     return (found.st_dev, found.st_ino) if found.st_size else None
+
+
+def refuse_planted(path: str) -> None:
+    """Raise `UnsafeStoreError` for a log or journal beside a database that somebody else may have put there.
+
+    SQLite would replay it. Where others cannot make files nobody can, which one look at the directory tells.
+    """
+    directory = os.stat(os.path.dirname(path))
+    if os.name != "posix" or (directory.st_uid in (os.geteuid(), 0) and not directory.st_mode & 0o002):
+        return
+    for suffix in ("-wal", "-shm", "-journal"):
+        fileops.refuse_unsafe_root(path + suffix)
 
 
 def leave_open(connection: object, *, beyond_exit: bool = False) -> None:
