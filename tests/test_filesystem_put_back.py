@@ -66,8 +66,9 @@ def test_an_older_table_of_the_change_log_is_not_believed(tmp_path: Path) -> Non
 def test_an_older_manifest_is_not_believed(tmp_path: Path, *, settled: bool) -> None:
     """A manifest from before the last compaction gives way to the copy of the newer one, and is named."""
     place = tmp_path / "s"
+    older = b""
     for number, day in enumerate(("2025-11-01", "2025-11-02")):
-        older = (place / "index.json").read_bytes() if number else b""
+        older = (place / "index.json").read_bytes() if number else older
         with filled(place, IDS[number * 6 : number * 6 + 6], day) as storage:
             storage.backend.compact([instant(f"{day}T00:00Z") // DAY])  # type: ignore[attr-defined]
     right = stored(place)
@@ -81,7 +82,7 @@ def test_an_older_manifest_is_not_believed(tmp_path: Path, *, settled: bool) -> 
         (problem,) = storage.check(read_data=True)
         assert problem.place == str(place / "index.json")
         assert "older than its copy" in problem.sentence
-        storage.backend.reclaim()
+        storage.backend.reclaim()  # type: ignore[attr-defined]
         assert storage.check(read_data=True) == []
     assert stored(place) == right
 

@@ -227,7 +227,7 @@ class SqliteBackend(BackendBase):
         The structure of the file, its schema and indexes are compared with the rows; `read_data` also
         reads every text.
         """
-        return checking.check(self._readers, self.path, read_data=read_data)
+        return checking.check(self._readers, self._database, read_data=read_data)
 
     def sizes(self) -> dict[str, int]:
         """Return the bytes of the database and its log as `hot`, of what is set aside as `reserve`."""

@@ -8,16 +8,20 @@ from itertools import islice
 from typing import Any
 
 from moai_patterns.backends.base import Problem
+from moai_patterns.backends import fileops
 from moai_patterns.backends.sqlite import layout
+from moai_patterns.backends.sqlite.database import Database
 from moai_patterns.backends.sqlite.faults import finding
+from moai_patterns.backends.sqlite.logfile import lost_commits
 from moai_patterns.backends.sqlite.reading import Ask, Readers
 from moai_patterns.backends.sqlite.rows import SEQ, read
 from moai_patterns.backends.sqlite.write import indexed_tags
-from moai_patterns.errors import DamageError
+from moai_patterns.errors import BusyError, DamageError
 from moai_patterns.instant import instant
 from moai_patterns.query import Record
 
 _MOST = 1000
+_FOR_LOG = 1.0  # seconds to wait for a moment in which nobody writes
 _MOST_ARRIVALS = 2**62
 _MASTER = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!'"
 _GAPS = """
@@ -34,9 +38,10 @@ _STRAY_TAGS = """
 _SEQ_REUSED = "SELECT h.seq FROM history AS h JOIN patterns AS p ON p.seq = h.seq"
 
 
-def check(readers: Readers, path: str, *, read_data: bool) -> list[Problem]:
+def check(readers: Readers, database: Database, *, read_data: bool) -> list[Problem]:
     """Return what is wrong with the database; `read_data` reads every text and every index entry."""
-    problems: list[Problem] = []
+    path = database.path
+    problems = list(_log(database)) if read_data else []
     with readers.moment(lenient=True) as ask:
         steps = [_structure(ask, path), _schema(ask, path), _relations(ask, path)]
         if read_data:
@@ -49,6 +54,19 @@ def check(readers: Readers, path: str, *, read_data: bool) -> list[Problem]:
             except DamageError as damage:
                 problems.append(Problem(path, finding(damage, path)))
     return problems
+
+
+def _log(database: Database) -> Iterator[Problem]:
+    try:
+        with database.lock.held(timeout=min(database.timeout, _FOR_LOG)):
+            lost = lost_commits(database.path)
+    except OSError as error:
+        if isinstance(error, BusyError) or error.errno in fileops.DENIED:
+            return  # others write at this moment, or one may only read: then the log is not looked at
+        yield Problem(database.path + "-wal", f"it cannot be read: {error.strerror or error}")
+    else:
+        if lost:
+            yield Problem(database.path + "-wal", lost)
 
 
 def _structure(ask: Ask, path: str) -> Iterator[Problem]:
