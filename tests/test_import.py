@@ -381,3 +381,18 @@ def test_a_transcript_fills_in_what_hooks_had_to_assume(storage: PatternStorage,
     again = imported(storage, path)
     assert (again.added, again.revised, again.filled) == (0, 0, 0)
     assert records(storage) == found
+
+
+def test_what_a_transcript_filled_in_stays_when_the_payload_is_read_again(
+    storage: PatternStorage, tmp_path: Path
+) -> None:
+    """A log of payloads that is imported once more changes nothing, although it knows less by itself."""
+    transcript = session().write(tmp_path / "t.jsonl")
+    stop = {"hook_event_name": "Stop", "session_id": SESSION, "stop_hook_active": False}
+    agent = {"hook_event_name": "SubagentStop", "session_id": SESSION, "agent_id": "a1"}
+    payloads = log(tmp_path / "log.json", stop, agent)
+    first = imported(storage, transcript, payloads)
+    found = records(storage)
+    again = imported(storage, payloads)
+    assert (first.filled, again.added, again.revised) == (1, 0, 0)
+    assert records(storage) == found

@@ -1,5 +1,6 @@
 """The storage over every backend: save, load, query, batches, sessions, copies."""
 
+import errno
 import gc
 import threading
 from collections.abc import Iterator
@@ -417,6 +418,16 @@ def test_passing_faults_are_tried_again() -> None:
 
     assert storage.save(sample()) is True
     assert storage.load("pattern-1") == sample()
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_faults_of_durability_are_never_tried_again(number: int) -> None:
+    """After a failed flush nobody knows what the medium holds, so no later success may acknowledge it."""
+    backend = Stubborn([StoreError(number, "the medium refused")])
+    storage = PatternStorage(backend)
+    with pytest.raises(StoreError, match="refused"):
+        storage.save(sample())
+    assert storage.count() == 0
 
 
 def test_lasting_faults_are_raised_with_what_is_stored() -> None:
