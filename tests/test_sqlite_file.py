@@ -19,7 +19,7 @@ import pytest
 
 from moai_patterns.backends.base import Batch, Problem
 from moai_patterns.backends.memory import MemoryBackend
-from moai_patterns.backends.sqlite import layout
+from moai_patterns.backends.sqlite import database, layout
 from moai_patterns.backends.sqlite.backend import SqliteBackend, open_database, wal_reset_bug
 from moai_patterns.backends.sqlite.creation import refuse_remote
 from moai_patterns.backends.sqlite.faults import translate
@@ -421,6 +421,21 @@ def test_a_session_is_durable_at_its_end(path: Path) -> None:
             session.close()
     with pytest.raises(ValueError, match="durability"):
         SqliteBackend(str(path), durability="never")
+
+
+def test_a_writer_goes_on_after_the_file_could_once_be_read_only(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite opens for reading what it cannot open for writing; the writer does not stay with that."""
+    connect = database.connect
+    with closing(TableWriter(str(filled))) as writer:
+        monkeypatch.setattr(database, "connect", lambda path: connect(path, "ro"))
+        with pytest.raises(ReadOnlyError):
+            writer.write([stored("new", MIDNIGHT)])
+        monkeypatch.setattr(database, "connect", connect)
+        writer.write([stored("new", MIDNIGHT)])
+    with closing(SqliteBackend(str(filled))) as store:
+        assert store.get("new") is not None
 
 
 def test_other_programs_show_sensible_columns(filled: Path) -> None:

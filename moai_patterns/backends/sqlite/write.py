@@ -10,7 +10,7 @@ from zlib import crc32
 
 from moai_patterns.backends import forking
 from moai_patterns.backends.sqlite import database, faults, layout
-from moai_patterns.errors import BusyError, ConflictError, StoreError
+from moai_patterns.errors import BusyError, ConflictError, ReadOnlyError, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,11 +124,16 @@ class TableWriter:
     ) -> int:
         lock = self.database.lock
         lock.acquire(shared=True, timeout=max(0.0, end - time.monotonic()))
+        usable = True
         try:
             return self.database.attempt(lambda: action(connection), end)
+        except ReadOnlyError:
+            # What SQLite could not open for writing it opens for reading, and leaves it at that.
+            usable = False
+            raise
         finally:
             lock.release()
-            if connection.in_transaction:  # even the rollback failed
+            if connection.in_transaction or not usable:  # even the rollback failed, or it cannot write
                 self._connection = None
                 self.database.close(connection)
 
