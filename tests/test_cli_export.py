@@ -60,15 +60,16 @@ def test_what_does_not_come_to_its_end_leaves_the_file_as_it_was(
     assert os.listdir(tmp_path) == ["all.jsonl"]
 
 
-def test_an_interrupted_export_leaves_the_earlier_one(tmp_path: Path) -> None:
-    """Ctrl-C in the middle of a long export; the exit code says that it was interrupted."""
-    many = [sample(f"r{number}", agent="x" * 2000) for number in range(4000)]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_export_leaves_the_earlier_one(tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C, or being told to end, in the middle of a long export; the exit code says so."""
+    many = [sample(f"r{n}", agent="x" * 2000) for n in range(4000)]
     run("save", "--durability", "os", "--store", "file:tree", cwd=tmp_path, stdin=lines(many))
     (tmp_path / "all.jsonl").write_text("earlier")
     with subprocess.Popen([*EXPORT, "all.jsonl"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         while not (begun := [*tmp_path.glob("all.jsonl.*.tmp")]) and process.poll() is None:
             pass
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert process.stderr
         assert process.stderr.read() == "interrupted\n"
     assert begun

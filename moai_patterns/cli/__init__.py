@@ -23,7 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _capture(given)
     try:
         # 60 ms of imports that a capture must not pay.
-        code: int = load("commands").run(given)
+        commands = load("commands")
+        if arguments is None:
+            _end_as_interrupted()
+        code: int = commands.run(given)
         return code
     except KeyboardInterrupt:
         _say_interrupted()
@@ -41,14 +44,32 @@ def load(name: str) -> ModuleType:
     from threading import current_thread, main_thread
 
     path = f"moai_patterns.cli.{name}"
-    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if not ours or current_thread() is not main_thread():
+    if current_thread() is not main_thread():
         return import_module(path)
-    signal.signal(signal.SIGINT, _leave)
+    ours = [one for one in _endings() if signal.getsignal(one) is signal.default_int_handler]
+    for number in ours:
+        signal.signal(number, _leave)
     try:
         return import_module(path)
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in ours:
+            signal.signal(number, signal.default_int_handler)
+
+
+def _endings() -> list[int]:
+    """The signals that ask a process to end, as far as the system has them."""
+    import signal
+
+    return [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+def _end_as_interrupted() -> None:
+    """Let this process clean up when it is told to end: by default it would leave half a file behind."""
+    import signal
+
+    for number in _endings():
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _leave(*_: object) -> NoReturn:
