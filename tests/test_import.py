@@ -12,8 +12,10 @@ import pytest
 
 from hook_payloads import PAYLOADS
 from moai_patterns import PatternStorage, StoreError
+from moai_patterns.cli.import_command import show
 from moai_patterns.collect import claude_code, transcripts
 from moai_patterns.collect.importing import Skipped, Summary, import_paths
+from moai_patterns.collect.intake import Tally
 from moai_patterns.instant import SECOND, instant
 from transcript_lines import SESSION, Session, call, progress, text
 
@@ -348,6 +350,25 @@ def captured(storage: PatternStorage, after: int, **payload: Any) -> Record:
     made = claude_code.records({"session_id": SESSION, **payload}, now=moment, new_id=lambda: f"live-{after}")
     storage.save_batch(made)
     return {"session_id": SESSION, **payload}
+
+
+@pytest.mark.parametrize(
+    ("filled", "told"),
+    [
+        (0, "3 known,\n"),
+        (1, "3 known, 1 record of hooks filled in,\n"),
+        (2, "3 known, 2 records of hooks filled in,\n"),
+    ],
+)
+def test_the_summary_tells_how_many_records_of_hooks_were_filled_in(
+    filled: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With how many there are, and not a word when there are none."""
+    show(Summary(files=1, filled=filled, records={"tool_use": Tally(1, 2, 3)}), as_json=False)
+
+    shown = capsys.readouterr().out
+    assert told in shown
+    assert ("filled" in shown) == (filled > 0)
 
 
 def test_a_transcript_fills_in_what_hooks_had_to_assume(storage: PatternStorage, tmp_path: Path) -> None:
