@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the same names for type checkers; a test compares the two l
     from moai_patterns.backends.base import Batch as Batch
     from moai_patterns.backends.base import Problem as Problem
     from moai_patterns.backends.base import Removal as Removal
+    from moai_patterns.backends.base import Repair as Repair
     from moai_patterns.conditions import Condition as Condition
     from moai_patterns.conditions import field as field
     from moai_patterns.errors import BusyError as BusyError
@@ -56,7 +57,7 @@ if TYPE_CHECKING:  # the same names for type checkers; a test compares the two l
     from moai_patterns.storage import open_store as open_store
 
 _HOME = {
-    "backends.base": ("Backend", "BackendBase", "Batch", "Problem", "Removal"),
+    "backends.base": ("Backend", "BackendBase", "Batch", "Problem", "Removal", "Repair"),
     "conditions": ("Condition", "field"),
     "errors": (
         "BusyError",

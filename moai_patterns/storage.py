@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from math import inf
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from moai_patterns import backup, lifecycle, spool
-from moai_patterns.backends.base import Backend, Batch, Problem, SingleWriter
+from moai_patterns.arguments import must_be, must_be_days, must_be_seconds, must_be_text
+from moai_patterns.backends.base import Backend, Batch, Problem, Repair, SingleWriter
 from moai_patterns.backends.opening import open_backend
-from moai_patterns.conditions import Condition, shortened, text
+from moai_patterns.conditions import Condition, text
 from moai_patterns.errors import PatternError, QueryError, ValidationError
 from moai_patterns.identifiers import new_id
 from moai_patterns.instant import DAY, isoformat
@@ -26,7 +26,6 @@ from moai_patterns.query import Bound, Order, Query, Record
 from moai_patterns.results import Results
 from moai_patterns.saving import Saved, Saver, content, retried
 from moai_patterns.schema import admit
-from moai_patterns.validation.compiled import encodable
 
 Durability = Literal["os", "group", "record"]
 BATCH = 1000
@@ -99,10 +98,10 @@ class PatternStorage:
     ) -> None:
         if durability not in ("os", "group", "record"):
             raise ValueError(f"durability is os, group or record, not {durability!r}")
-        _must_be_days("compression_threshold_days", compression_threshold_days)
-        _must_be_days("retention_days", retention_days)
-        _must_be_seconds("timeout", timeout)
-        _must_be_text("actor", actor)
+        must_be_days("compression_threshold_days", compression_threshold_days)
+        must_be_days("retention_days", retention_days)
+        must_be_seconds("timeout", timeout)
+        must_be_text("actor", actor)
         retained = None if isinstance(retention_days, _Omitted) else retention_days
         self._policy = Policy(compression_threshold_days, retained)
         name = backend if isinstance(backend, str) else type(backend).__name__
@@ -183,7 +182,7 @@ class PatternStorage:
     def delete(self, which: str | Query) -> int:
         """Remove a record by id, or all that answer a query, with their history; return how many."""
         query = Query(ids=(which,)) if isinstance(which, str) else which
-        _must_be("what to delete", query, Query)
+        must_be("what to delete", query, Query)
         if query.revisions != "heads":
             raise QueryError("a record goes with all its revisions; ask for heads")
         return retried(lambda: self._backend.delete(query), self._timeout)
@@ -296,7 +295,7 @@ class PatternStorage:
         newest record.
         """
         days = self.config.retention_days if retention_days is None else retention_days
-        _must_be_days("retention_days", days)
+        must_be_days("retention_days", days)
         return self.apply(self.plan(policy=Policy(None, days))).expired
 
     def compress_old_files(self) -> int:
@@ -309,9 +308,9 @@ class PatternStorage:
     def plan(self, now: int | None = None, *, policy: Policy | None = None) -> Plan:
         """Return what would be compacted and expired at `now` (UTC microseconds; default the clock)."""
         if policy is not None:
-            _must_be("policy", policy, Policy)
+            must_be("policy", policy, Policy)
         if now is not None:
-            _must_be("now", now, int)
+            must_be("now", now, int)
         return lifecycle.plan(self._backend, policy or self._policy, now, clock=self._now)
 
     def apply(
@@ -325,9 +324,9 @@ class PatternStorage:
 
         Raises `RetentionError` when the archive is this store, or when more would go than was planned.
         """
-        _must_be("plan", plan, Plan)
+        must_be("plan", plan, Plan)
         if archive is not None:
-            _must_be("archive", archive, PatternStorage)
+            must_be("archive", archive, PatternStorage)
         target = None if archive is None else archive._backend
         return lifecycle.apply(self._backend, plan, archive=target, on_day=on_day, clock=self._now)
 
@@ -354,9 +353,9 @@ class PatternStorage:
         a store in the plain layout `on_refused` hears of what is damaged or no valid record, and the rest
         is copied; without it the first such raises `DamageError`.
         """
-        _must_be("other", other, PatternStorage)
+        must_be("other", other, PatternStorage)
         if query is not None:
-            _must_be("query", query, Query)
+            must_be("query", query, Query)
         if self._place is not None and other._place is not None:
             backup.copy_key(beside(self._place, KEY), beside(other._place, KEY))
         return backup.copy(self._backend, other._backend, query, on_batch, on_refused, timeout=self._timeout)
@@ -367,6 +366,17 @@ class PatternStorage:
         `read_data` reads every stored byte, otherwise sizes, counts and indexes are compared.
         """
         return self._backend.check(read_data=read_data)
+
+    def repair(self, *, dry_run: bool = False) -> list[Repair]:
+        """Mend what `check` finds; return what was done, or with `dry_run` what would be done.
+
+        What is whole goes on as it is. A damaged original is never deleted but moved to a quarantine beside
+        the data, where `check` names it until somebody removes it. Where the newest revision of a record is
+        lost, the one before it is its head again. May be interrupted at any time and run again; a second
+        repair does nothing. Raises `BusyError` when others keep the store for longer than `timeout`, and
+        `ReadOnlyError`.
+        """
+        return self._backend.repair(dry_run=dry_run)
 
     def close(self) -> None:
         """Release files, locks and connections; a second call does nothing."""
@@ -424,26 +434,6 @@ def open_store(store: str, **options: Any) -> PatternStorage:
     """
     backend, base_path = parse_store(store)
     return PatternStorage(backend, base_path, **options)
-
-
-def _must_be(name: str, value: object, kind: type) -> None:
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise QueryError(f"{name}: takes a {kind.__name__}, not {shortened(value)}")
-
-
-def _must_be_days(name: str, days: object) -> None:
-    if not isinstance(days, int) or isinstance(days, bool) or days < 0:
-        raise ValueError(f"{name} is a whole number of days from 0 on, not {days!r}")
-
-
-def _must_be_seconds(name: str, seconds: object) -> None:
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds < inf:
-        raise ValueError(f"{name} is a number of seconds from 0 on, not {seconds!r}")
-
-
-def _must_be_text(name: str, value: object) -> None:
-    if value is not None and not (isinstance(value, str) and encodable(value)):
-        raise ValueError(f"{name} is a text that UTF-8 can write, or None, not {value!r}")
 
 
 def _next_batch(stream: Iterator[Mapping[str, Any]], size: int, stored: int) -> list[Mapping[str, Any]]:

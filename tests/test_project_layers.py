@@ -22,7 +22,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("backends.filesystem", "backends.memory", "backends.sqlite"),
     ("backends.base", "backends.forking", "backends.reserve"),
     ("backends.fileops",),
-    ("jsonlines", "results"),
+    ("arguments", "jsonlines", "results"),
     ("query",),
     ("conditions", "schema"),
     ("validation.compiler",),

@@ -64,6 +64,22 @@ class Problem:
     records: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """One thing that `repair` has done, or in a dry run would do: where, and what.
+
+    Attributes: `lost`, how many revisions cannot be read any more, None when nobody can tell; `lost_ids`,
+    whose they are as far as that is known: the id, or `hash ` and the 16 digits that name it in the store;
+    `quarantined`, where the damaged original is kept whole, or nothing.
+    """
+
+    place: str
+    sentence: str
+    lost: int | None = 0
+    lost_ids: tuple[str, ...] = ()
+    quarantined: str = ""
+
+
 @runtime_checkable
 class Backend(Protocol):
     """What a store must offer. Wrappers override these three verbs and nothing else."""
@@ -201,6 +217,13 @@ class BackendBase(ABC):
         """Look for damage without changing anything; `read_data` reads every stored byte."""
         return []
 
+    def repair(self, *, dry_run: bool = False) -> list[Repair]:
+        """Mend what `check` finds, keep every damaged original in a quarantine, and tell what was done.
+
+        The default mends nothing: a backend that has no damage, or none that it could mend by itself.
+        """
+        return []
+
     def sizes(self) -> dict[str, int]:
         """Return apparent bytes: `hot` (as captured) and `cold` (compacted), when it has them."""
         return {}
@@ -216,6 +239,11 @@ class ForeignStore(BackendBase):
     @abstractmethod
     def sift(self, query: Query, refused: Callable[[Problem], None]) -> Iterator[Record]:
         """Yield what of the answer is a valid record; `refused` is told of the rest, damage included."""
+
+    def repair(self, *, dry_run: bool = False) -> list[Repair]:
+        """Refuse in the words of `write`: what others write is theirs to mend."""
+        self.write(Batch())
+        return []
 
 
 def unfit(record: Record) -> str:

@@ -203,6 +203,19 @@ def rename(source: str, target: str) -> None:
     os.replace(source, target)
 
 
+def link(source: str, target: str) -> None:
+    """Give a file a second name, which must be free; where the file system has no such thing, copy it."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _UNLINKABLE:
+            raise
+        fresh = target + ".part"
+        remove(fresh)
+        create(fresh, read(source), sync=True)
+        rename(fresh, target)
+
+
 def remove(path: str) -> None:
     """Remove a file; a missing one is fine."""
     try:
@@ -266,7 +279,7 @@ def refuse_unsafe(facts: os.stat_result, path: str) -> None:
     if facts.st_uid not in (runs, 0):
         raise UnsafeStoreError(
             errno.EPERM,
-            f"this belongs to user {facts.st_uid}, and user {runs} runs this: the owner could read and change "
+            f"this belongs to user {facts.st_uid}, and user {runs} runs this: the owner could read and alter "
             "what is stored, and would be locked out by your files; run this as the owner "
             f"(`sudo -u '#{facts.st_uid}' ...`), or make it yours with `chown -R {runs}`",
             path,

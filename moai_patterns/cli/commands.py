@@ -31,6 +31,7 @@ COMMANDS = (
     "load",
     "maintain",
     "query",
+    "repair",
     "retain",
     "save",
     "schema",

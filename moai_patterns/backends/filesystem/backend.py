@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from moai_patterns.backends import fileops
-from moai_patterns.backends.base import BackendBase, Batch, Problem, SingleWriter
+from moai_patterns.backends.base import BackendBase, Batch, Problem, Repair, SingleWriter
 from moai_patterns.backends.filesystem import checking, counting
 from moai_patterns.backends.filesystem.arrival import by_arrival
 from moai_patterns.backends.filesystem.compaction import Folding
@@ -21,6 +21,7 @@ from moai_patterns.backends.filesystem.lookup import EVERYTHING, HEADS
 from moai_patterns.backends.filesystem.maintaining import Maintenance
 from moai_patterns.backends.filesystem.plain import PlainTree, is_plain
 from moai_patterns.backends.filesystem.reading import Snapshot
+from moai_patterns.backends.filesystem.repairing import repair_tree
 from moai_patterns.backends.filesystem.session import JournalWriter
 from moai_patterns.backends.filesystem.tree import LAYOUT, MANIFEST
 from moai_patterns.backends.filesystem.write import TreeWriter
@@ -200,6 +201,15 @@ class FilesystemBackend(BackendBase):
         self._must_be_open()
         with translated(self.path):
             return checking.check(self.path, read_data=read_data)
+
+    def repair(self, *, dry_run: bool = False) -> list[Repair]:
+        """Mend what is damaged, the originals kept in `quarantine/`; return what was done, or would be.
+
+        Waits for other maintenance and for readers. Raises `BusyError` when they take too long.
+        """
+        self._must_be_open()
+        with translated(self.path, writing=not dry_run):
+            return repair_tree(self.path, self._timeout, dry_run=dry_run)
 
     def sizes(self) -> dict[str, int]:
         """Return apparent bytes: `hot`, `cold` (segments, indexes), `other` (log, manifest), `reserve`."""

@@ -20,16 +20,18 @@ from moai_patterns.backends.filesystem.lookup import Journals, read_span
 from moai_patterns.backends.filesystem.manifest import PARTS
 from moai_patterns.backends.filesystem.names import digest, parse_hot
 from moai_patterns.backends.filesystem.rebuilding import changes
+from moai_patterns.backends.filesystem.salvage import is_record
 from moai_patterns.backends.filesystem.sealed import open_file, open_line
 from moai_patterns.backends.filesystem.segment import Segment
 from moai_patterns.backends.filesystem.sweeping import left_over
 from moai_patterns.backends.filesystem.tree import Tree
 from moai_patterns.errors import StoreError
 from moai_patterns.instant import DAY
-from moai_patterns.query import Record
 
 if TYPE_CHECKING:
     from moai_patterns.backends.filesystem.hotlog import HotLog
+
+_SET_ASIDE = "torn or damaged, and set aside; remove it when nothing in it is needed any more"
 
 
 def check(path: str, *, read_data: bool) -> list[Problem]:
@@ -63,9 +65,9 @@ def _check(tree: Tree, *, read_data: bool) -> list[Problem]:
         lambda: _segments(tree, read_data=read_data),
         lambda: _hot(tree, read_data=read_data),
         lambda: _journals(tree, read_data=read_data),
-        lambda: _log(tree),
+        lambda: log_problems(tree),
         lambda: _temporary(tree, time.time()),
-        lambda: (Problem(path, "torn by a crash of the machine, and set aside") for path in torn.held(tree)),
+        lambda: (Problem(path, _SET_ASIDE) for path in torn.held(tree)),
     )
     problems: list[Problem] = []
     for look in looks:
@@ -113,15 +115,15 @@ def _hot_file(entry: os.DirEntry[str], day: int, *, read_data: bool) -> Iterator
         return  # compacted meanwhile
     if size == 0:
         yield Problem(entry.path, "the file of a record is empty", 1)
-    elif read_data and (sentence := _wrong(entry.path, day, parsed)):
+    elif read_data and (sentence := hot_fault(entry.path, day, parsed)):
         yield Problem(entry.path, sentence, 1)
 
 
-def _wrong(path: str, day: int, parsed: tuple[str, int, int]) -> str:
-    """Say what is wrong with a hot file; nothing when it fits its name."""
+def hot_fault(path: str, day: int, parsed: tuple[str, int, int]) -> str:
+    """Say what is wrong with a hot file; nothing when it fits its name, or is gone meanwhile."""
     try:
         record = open_file(fileops.read(path), orjson.loads)
-        if not _is_record(record):
+        if not is_record(record):
             return "this is no stored record"
     except FileNotFoundError:
         return ""  # compacted meanwhile
@@ -136,14 +138,6 @@ def _wrong(path: str, day: int, parsed: tuple[str, int, int]) -> str:
     return ""
 
 
-def _is_record(record: Record) -> bool:
-    if not isinstance(record, dict) or not isinstance(record.get("_meta"), dict):
-        return False
-    numbers = (record["_meta"].get("instant"), record["_meta"].get("revision"))
-    texts = (record.get("pattern_id"), record.get("pattern_type"), record.get("timestamp"))
-    return all(type(n) is int for n in numbers) and all(type(text) is str for text in texts)
-
-
 def _journals(tree: Tree, *, read_data: bool) -> Iterator[Problem]:
     journals = Journals(tree)
     for name in journal.listed(tree.journals):
@@ -154,7 +148,7 @@ def _journals(tree: Tree, *, read_data: bool) -> Iterator[Problem]:
                 for position in range(len(found.seqs)):
                     raw = read_span(path, found.offsets[position], found.lengths[position])
                     record = open_line(raw, orjson.loads)
-                    if not _is_record(record) or digest(record["pattern_id"]) != found.hashes[position]:
+                    if not is_record(record) or digest(record["pattern_id"]) != found.hashes[position]:
                         place = f"{path}, byte {found.offsets[position]}"
                         yield Problem(place, "this is no stored record", 1)
             if found.damage:
@@ -167,7 +161,7 @@ def _journals(tree: Tree, *, read_data: bool) -> Iterator[Problem]:
             yield Problem(path, f"it cannot be read: {error}")
 
 
-def _log(tree: Tree) -> Iterator[Problem]:
+def log_problems(tree: Tree) -> Iterator[Problem]:
     """A log that is trusted must know everything that is loose; one that is not is made anew at need."""
     log = tree.current_log()
     if log is None:

@@ -67,6 +67,14 @@ class Segment:
             raise DamageError(files.lost)
         return sorted(found, key=_revision)
 
+    def hashed(self, hashed: int) -> list[Record]:
+        """Return the records of all ids with this hash."""
+        files = self._files()
+        return [
+            files.record(number, _line(files.decoded(number), slot))
+            for number, slot in files.index.places(hashed)
+        ]
+
     def may_hold(self, hashed: int) -> bool:
         """Tell by the side index alone whether an id with this hash is in here."""
         files = self._files()

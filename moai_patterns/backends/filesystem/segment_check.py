@@ -22,7 +22,7 @@ _GZIP = 31
 _BEGIN = b"\x1f\x8b\x08\x00\x00\x00\x00\x00"  # deflate, no name, no time
 _CHUNK = 1 << 16
 # What a member may decode to while nothing vouches for the bytes: more is taken for a bomb.
-_UNTRUSTED = 1 << 26
+UNTRUSTED = 1 << 26
 _ANY = 1 << 62
 _INT64 = 1 << 63
 
@@ -146,7 +146,7 @@ def rebuild(read: Read, size: int, *, trusted: bool) -> Rebuilt:
     damage: list[tuple[int, str]] = []
     gaps: list[Piece] = []
     last, local, ended = -_INT64, True, False
-    for piece in walk(read, size, _ANY if trusted else _UNTRUSTED):
+    for piece in walk(read, size, _ANY if trusted else UNTRUSTED):
         records, reason = _records(tally, piece)
         if ended:
             reason = "something follows the end marker"

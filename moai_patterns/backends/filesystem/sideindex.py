@@ -118,6 +118,18 @@ class SideIndex:
         """Return the first and the last instant of a member."""
         return self._firsts[number], self._lasts[number]
 
+    def hashes(self) -> Iterator[int]:
+        """Yield the hash of the id of every record."""
+        return iter(self._hashes)
+
+    def stored(self) -> set[tuple[int, int]]:
+        """Return stored length and CRC-32 of every member."""
+        return set(zip(self._stored, self._crcs, strict=True))
+
+    def longest(self) -> int:
+        """Return how much the largest member decodes to."""
+        return max(self._decoded, default=0)
+
     def _mask(self, kinds: Sequence[str]) -> int:
         mask = 0
         for kind in kinds:
