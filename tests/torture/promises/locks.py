@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from forks import child
 from moai_patterns import PatternStorage
+from moai_patterns.backends.filesystem import maintaining
 from moai_patterns.errors import BusyError, RetentionError
 from moai_patterns.instant import DAY
 from torture.acts import DAYS, NOW, Act, Actor, Model, record
@@ -146,6 +147,9 @@ def _others(backend: str, path: Path, timeout: float) -> list[Act]:
     done = Shared(len(_MEANWHILE))
 
     def work() -> None:
+        maintaining._PATIENCE = (
+            _AT_ONCE  # with a reader that stands still, which each compaction would wait for
+        )
         for number, act in enumerate(_MEANWHILE):
             try:
                 with closing(_opened(backend, path, timeout)) as storage:
