@@ -1,0 +1,226 @@
+"""What a tree says after a step of a write or a compaction failed, came late, or was overtaken."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from moai_patterns.backends import fileops
+from moai_patterns.backends.base import Batch, Removal
+from moai_patterns.backends.filesystem import manifest
+from moai_patterns.backends.filesystem.backend import FilesystemBackend
+from moai_patterns.errors import DamageError, StoreError
+from moai_patterns.instant import DAY
+from moai_patterns.query import Query
+from moai_patterns.testing.pools import MIDNIGHT, stored
+
+TODAY = MIDNIGHT // DAY
+EVERYTHING = Query(limit=None, order="oldest")
+BY_ARRIVAL = Query(limit=None, order="arrival")
+UPDATE = stored("a", MIDNIGHT, 2)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[FilesystemBackend]:
+    with closing(FilesystemBackend(str(path), timeout=10.0)) as store:
+        yield store
+
+
+def hot_file(tree: Path) -> Path:
+    return next(tree.glob("2*/**/*.json"))
+
+
+def test_a_hot_file_has_its_arrival_number_when_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill right behind the rename leaves a file that arrived when it was committed."""
+    dated: list[int] = []
+    rename = fileops.rename
+
+    def renaming(source: str, target: str) -> None:
+        rename(source, target)
+        dated.append(Path(target).stat().st_mtime_ns // 1000)
+
+    with opened(tmp_path / "tree") as store:
+        store.write(Batch([stored("first", MIDNIGHT)]))
+        with monkeypatch.context() as patched:
+            patched.setattr(fileops, "rename", renaming)
+            store.write(Batch([stored("a", MIDNIGHT)]))
+        found = store.get("a")
+        assert found is not None
+        assert dated == [found["_meta"]["seq"]]
+
+
+@pytest.mark.parametrize("without_log", [False, True])
+@pytest.mark.parametrize("compacted", [False, True])
+def test_arrival_numbers_ascend_although_the_clock_steps_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, without_log: bool, compacted: bool
+) -> None:
+    """What comes later has a higher number, also when the log is made anew of a compacted tree."""
+    with opened(tmp_path / "tree") as store:
+        store.write(Batch([stored("a", MIDNIGHT)]))
+        if compacted:
+            store.compact([TODAY])
+    if without_log:
+        shutil.rmtree(tmp_path / "tree/index")
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now - 3_600 * 10**9)
+    with opened(tmp_path / "tree") as store:
+        store.write(Batch([stored("b", MIDNIGHT)]))
+        store.write(Batch([stored("c", MIDNIGHT), stored("d", MIDNIGHT)]))
+        arrived = [
+            (r["pattern_id"], r["_meta"]["seq"]) for r in store.scan(Query(limit=None, order="arrival"))
+        ]
+    assert [identity for identity, _ in arrived] == ["a", "b", "c", "d"]
+    assert len({number for _, number in arrived}) == 4
+
+
+@pytest.mark.parametrize(
+    "added", [[stored("a", MIDNIGHT, 2)], [stored("a", MIDNIGHT, 2), stored("n", MIDNIGHT)]]
+)
+def test_a_save_that_fails_at_its_commit_hides_nothing_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, added: list[dict[str, object]]
+) -> None:
+    """The log forgets what was announced for it, and finds what it knew of these ids before."""
+
+    def refusing(source: str, target: str) -> None:
+        raise OSError(28, "No space left on device", target)
+
+    with opened(tmp_path / "tree") as store:
+        store.write(Batch([stored("a", MIDNIGHT)]))
+        with monkeypatch.context() as patched:
+            patched.setattr(fileops, "rename", refusing)
+            with pytest.raises(StoreError):
+                store.write(Batch(added))
+        for identity in ("b", "c"):
+            store.write(Batch([stored(identity, MIDNIGHT)]))
+            found = store.get("a")
+            assert found is not None
+            assert found["_meta"]["revision"] == 1
+        assert store.check(read_data=True) == []
+
+
+def test_a_removal_outlives_a_session_that_it_speaks_of(tmp_path: Path) -> None:
+    """The journal of a removal stays as long as the record it speaks of lies in a journal that is open."""
+    with opened(tmp_path / "tree") as store:
+        session = store.single_writer()
+        session.write(Batch([stored("gone", MIDNIGHT)]))
+        store.write(Batch(remove=[Removal("gone")]))
+        for _ in range(2):
+            store.compact([TODAY])
+            assert store.get("gone") is None
+            assert list(store.scan(EVERYTHING)) == []
+        session.close()
+        store.compact([TODAY])
+        assert list(store.scan(EVERYTHING)) == []
+        assert list((tmp_path / "tree/journal").iterdir()) == []
+
+
+def test_a_removal_outlives_a_file_that_nobody_can_read(tmp_path: Path) -> None:
+    """A damaged hot file may hold what was removed: brought back from a backup, it is still gone."""
+    root = tmp_path / "tree"
+    with opened(root) as store:
+        store.write(Batch([stored("gone", MIDNIGHT)]))
+        file = hot_file(root)
+        whole = file.read_bytes(), file.stat().st_mtime_ns
+        store.write(Batch([stored("stays", MIDNIGHT)]))
+        store.write(Batch(remove=[Removal("gone")]))
+        file.write_bytes(whole[0][:-20])
+        with pytest.raises(DamageError):
+            store.compact([TODAY])
+    file.write_bytes(whole[0])
+    with opened(root) as store:
+        assert [record["pattern_id"] for record in store.scan(EVERYTHING)] == ["stays"]
+        assert store.get("gone") is None
+
+
+def test_a_load_that_meets_a_segment_just_replaced_looks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compaction between the look at the manifest and that at its segment is no damage."""
+    seen = manifest.seen
+    with opened(tmp_path / "tree") as reader, opened(tmp_path / "tree") as other:
+        other.write(Batch([stored("a", MIDNIGHT), stored("b", MIDNIGHT)]))
+        other.compact([TODAY])
+        assert reader.count(EVERYTHING) == 2
+
+        def compacted_right_after(tree: object) -> object:
+            before = seen(tree)  # type: ignore[arg-type]
+            monkeypatch.undo()
+            other.write(Batch([stored("a", MIDNIGHT, 2)]))
+            other.compact([TODAY])
+            return before
+
+        monkeypatch.setattr(manifest, "seen", compacted_right_after)
+        found = reader.get("a")
+        assert found is not None
+        assert found["_meta"]["revision"] == 2
+
+
+def test_a_listed_file_that_somebody_removes_is_damage(tmp_path: Path) -> None:
+    """A scan that is under way does not leave out what it has listed and cannot find."""
+    with opened(tmp_path / "tree") as store:
+        for number in range(3):
+            store.write(Batch([stored(f"r{number}", MIDNIGHT + number * 1_000_000)]))
+        scan = store.scan(EVERYTHING)
+        next(scan)
+        for file in (tmp_path / "tree").glob("2*/**/*_000002_*.json"):
+            file.unlink()
+        with pytest.raises(DamageError, match="missing"):
+            list(scan)
+
+
+def test_a_file_under_another_name_is_a_finding(tmp_path: Path) -> None:
+    """Whole as it is, a hot file whose name speaks of another record, second or kind is out of place."""
+    root = tmp_path / "tree"
+    with opened(root) as store:
+        store.write(Batch([stored("a", MIDNIGHT)]))
+    file = hot_file(root)
+    for name in (
+        file.name.replace("_000000_", "_000001_"),
+        file.name[:-21] + "0123456789abcdef.json",
+        "kind" + file.name[file.name.index("_2025") :],
+    ):
+        renamed = file.rename(file.with_name(name))
+        with opened(root) as store:
+            found = [p for p in store.check(read_data=True) if "name" in p.sentence]
+            assert [problem.place for problem in found] == [str(renamed)]
+        renamed.rename(file)
+
+
+def test_hot_files_of_one_second_come_by_their_microseconds(tmp_path: Path) -> None:
+    """The names of hot files tell seconds; what decides is the instant, both ways."""
+    with opened(tmp_path / "tree") as store:
+        for number in range(6):
+            store.write(Batch([stored(f"r{number}", MIDNIGHT + (number * 7) % 6 * 1000)]))
+            store.write(Batch([stored(f"s{number}", MIDNIGHT + (number * 5) % 6 * 1000)]))
+        oldest = [record["_meta"]["instant"] for record in store.scan(EVERYTHING)]
+        assert oldest == sorted(oldest)
+        assert [record["_meta"]["instant"] for record in store.scan(Query(limit=None))] == oldest[::-1]
+
+
+def test_a_session_begins_anew_behind_a_torn_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is saved after a line that found no room is not part of that line."""
+    write = fileops.write
+
+    def half(descriptor: int, data: bytes | memoryview) -> None:
+        write(descriptor, data[: len(data) // 2])
+        raise OSError(28, "No space left on device")
+
+    with opened(tmp_path / "tree") as store:
+        session = store.single_writer()
+        session.write(Batch([stored("a", MIDNIGHT)]))
+        with monkeypatch.context() as patched:
+            patched.setattr(fileops, "write", half)
+            with pytest.raises(StoreError):
+                session.write(Batch([stored("b", MIDNIGHT)]))
+        session.write(Batch([stored("c", MIDNIGHT)]))
+        session.close()
+        assert [record["pattern_id"] for record in store.scan(EVERYTHING)] == ["a", "c"]
+        assert [store.get(identity) is not None for identity in "abc"] == [True, False, True]
+        assert store.check(read_data=True) == []
