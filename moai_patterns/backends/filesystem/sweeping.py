@@ -29,20 +29,25 @@ _GRACE = 3600.0  # seconds after which a temporary file belongs to nobody any mo
 def hot_files(tree: Tree, folding: Folding, cold: Cold) -> bool:
     """Remove the hot files that segments hold now, and those of removed ids.
 
-    Return whether all of these could be told: a damaged file stays, and so must the removal of its id.
+    Return whether all of these could be told: a damaged file stays, and so must the removal of its id. They
+    are gone for good before a journal goes that says what they are: removed, or superseded.
     """
     whole = True
     removed = {digest(identity): identity for identity in folding.overlay.removed}
     for day, directory in manifest.day_directories(tree.root):
         parts = [part for part in (cold.segment(name, day) for name in PARTS) if part is not None]
+        some = False
         for names in folding.snapshot.hot_names(day):
             for _, name, _, hashed in names:
                 try:
                     is_cold = any(part.may_hold(hashed) for part in parts)
                     if is_cold or (hashed in removed and _is_gone(folding, day, name)):
                         fileops.remove(os.path.join(directory, name))
+                        some = True
                 except DamageError:
                     whole = False
+        if some:
+            fileops.sync_dir(directory)
         _remove_empty(directory, tree.root)
     return whole
 
@@ -72,6 +77,7 @@ def journals(writer: TreeWriter, folding: Folding, cold: Cold) -> None:
     dead = (*before.dead, *(found.name for found, _ in superfluous))
     present = tuple(name for name in dead if name in listed)
     if present != before.dead:
+        fileops.sync_dir(tree.journals)  # those that are called dead no more must not come back
         with writer.locked() as log:
             commit(tree, replace(before, dead=present), log)
     for name in present:
