@@ -42,6 +42,13 @@ class JournalWriter(SingleWriter):
         self._writer.end(self)
         self._end_journal()
 
+    def __del__(self) -> None:
+        # Whoever drops a session ends it: else its files stayed open, and no compaction took its journal.
+        try:
+            self._end_journal()
+        except OSError:
+            pass  # all lines count without an end; that the medium holds them was never said
+
     def _end_journal(self) -> None:
         growing, self._open = self._open, None
         if growing is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from _weakref import ref
 
 from moai_patterns.backends import fileops
 from moai_patterns.backends.filesystem.hotlog import StaleLogError
@@ -78,7 +79,7 @@ class TreeWriter:
         self.durability = durability
         self._sync = durability != "os"
         self._durable: dict[str, int] = {}
-        self._sessions: list[SingleWriter] = []
+        self._sessions: set[ref[SingleWriter]] = set()
         self._loose: LooseChanges | None = None
         self._most = most
         self._recovered = False
@@ -204,20 +205,20 @@ class TreeWriter:
 
     def close(self) -> None:
         """Release files, those of sessions under way too."""
-        for session in list(self._sessions):
-            session.close()
+        for session in [reference() for reference in list(self._sessions)]:
+            if session is not None:
+                session.close()
         if self._lookup is not None:
             self._lookup.close()
         self.tree.close()
 
     def begin(self, session: SingleWriter) -> None:
-        """Close this session with the writer, unless it ends before."""
-        self._sessions.append(session)
+        """Close this session with the writer, unless it ends, or nobody has it any more, before."""
+        self._sessions.add(ref(session, self._sessions.discard))
 
     def end(self, session: SingleWriter) -> None:
         """Take it that this session is over."""
-        if session in self._sessions:
-            self._sessions.remove(session)
+        self._sessions.discard(ref(session))
 
     def lookup(self) -> Lookup:
         """Return what finds records by id; loads the reading side."""
