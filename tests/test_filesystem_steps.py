@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Batch, Removal
-from moai_patterns.backends.filesystem import manifest
+from moai_patterns.backends.filesystem import compaction, manifest
 from moai_patterns.backends.filesystem.backend import FilesystemBackend
 from moai_patterns.errors import DamageError, StoreError
 from moai_patterns.instant import DAY
@@ -224,3 +225,95 @@ def test_a_session_begins_anew_behind_a_torn_line(tmp_path: Path, monkeypatch: p
         assert [record["pattern_id"] for record in store.scan(EVERYTHING)] == ["a", "c"]
         assert [store.get(identity) is not None for identity in "abc"] == [True, False, True]
         assert store.check(read_data=True) == []
+
+
+@pytest.fixture
+def compacted(tmp_path: Path) -> Iterator[FilesystemBackend]:
+    """A day in a segment: three records of two kinds, at its beginning, noon and end."""
+    with opened(tmp_path / "tree") as store:
+        noon = stored("noon", MIDNIGHT + DAY // 2, pattern_type="hook_event", data={"event": "Stop"})
+        store.write(Batch([stored("first", MIDNIGHT), noon, stored("last", MIDNIGHT + DAY - 1)]))
+        assert store.compact([TODAY]) == 3
+        yield store
+        assert store.check(read_data=True) == []
+
+
+def test_a_part_of_a_compacted_day_is_counted_as_it_is(compacted: FilesystemBackend) -> None:
+    """The facts of a segment are those of a whole day."""
+    assert compacted.count(Query(end_date=MIDNIGHT + DAY // 2)) == 2
+    assert compacted.count(Query(start_date=MIDNIGHT + 1)) == 2
+    assert compacted.count(Query(start_date=MIDNIGHT, end_date=MIDNIGHT + DAY - 1)) == 3
+
+
+def test_what_was_removed_from_a_compacted_day_is_not_counted(compacted: FilesystemBackend) -> None:
+    """The facts of a segment do not know of a removal in a journal."""
+    compacted.write(Batch(remove=[Removal("noon")]))
+    assert compacted.count(Query()) == 2
+    assert sum(compacted.days()[TODAY].values()) == 2
+
+
+def test_deleting_a_kind_leaves_the_others_of_a_compacted_day(compacted: FilesystemBackend) -> None:
+    """A day goes unread only when everything in it is asked for."""
+    end = MIDNIGHT + DAY - 1
+    assert compacted.delete(Query("hook_event", end_date=end)) == 1
+    assert [record["pattern_id"] for record in compacted.scan(EVERYTHING)] == ["first", "last"]
+    assert compacted.delete(Query(end_date=end)) == 2
+
+
+def test_what_comes_late_into_a_compacted_day_is_compacted_too(compacted: FilesystemBackend) -> None:
+    """The next compaction of the day takes it up, and has nothing left to do then."""
+    compacted.write(Batch([stored("late", MIDNIGHT + 5)]))
+    assert compacted.uncompacted_days() == [TODAY]
+    assert compacted.compact([TODAY]) == 1
+    assert compacted.uncompacted_days() == []
+    assert compacted.count(Query()) == 4
+
+
+def test_what_comes_during_a_compaction_stays(
+    compacted: FilesystemBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that was saved behind the look of a compaction is in no segment, so it is not swept."""
+    build = compaction.build
+
+    def saved_meanwhile(*arguments: Any) -> Any:
+        built = build(*arguments)
+        compacted.write(Batch([stored("late", MIDNIGHT + 6)]))
+        return built
+
+    compacted.write(Batch([stored("early", MIDNIGHT + 5)]))
+    with monkeypatch.context() as patched:
+        patched.setattr(compaction, "build", saved_meanwhile)
+        assert compacted.compact([TODAY]) == 1
+    assert compacted.get("late") is not None
+    assert compacted.count(Query()) == 5
+
+
+def test_without_manifests_the_newest_segment_of_a_day_counts(tmp_path: Path) -> None:
+    """One of an older generation that was not swept yet does not answer in its place."""
+    root = tmp_path / "tree"
+    with opened(root) as store:
+        store.write(Batch([stored("a", MIDNIGHT)]))
+        store.compact([TODAY])
+        older = {path: path.read_bytes() for path in root.glob("2*/**/*.1.*")}
+        store.write(Batch([stored("b", MIDNIGHT)]))
+        store.compact([TODAY])
+    for path, content in older.items():
+        path.write_bytes(content)
+    for name in ("index.json", "index.copy.json"):
+        (root / name).unlink()
+    assert len(older) == 2
+    with opened(root) as store:
+        assert [record["pattern_id"] for record in store.scan(EVERYTHING)] == ["a", "b"]
+
+
+def test_the_index_of_another_segment_is_not_believed(tmp_path: Path) -> None:
+    """Although it is whole and of as many records, it says nothing of these."""
+    root = tmp_path / "tree"
+    with opened(root) as store:
+        for day in range(2):
+            store.write(Batch([stored(f"{day}-{n}", MIDNIGHT + day * DAY + n) for n in range(2)]))
+        store.compact([TODAY, TODAY + 1])
+    first, second = sorted(root.glob("2*/**/*.idx"))
+    first.write_bytes(second.read_bytes())
+    with opened(root) as store:
+        assert [store.get(f"{day}-{n}") is not None for day in range(2) for n in range(2)] == [True] * 4

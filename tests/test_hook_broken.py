@@ -174,3 +174,17 @@ def test_a_fault_that_cannot_be_logged_beside_the_store_is_logged_in_a_refuge(tm
     (tmp_path / "tmp").touch()
     faults.note(location, "write", ValueError(), now=3, environ=environ)
     assert faults.recent(location, environ) == []
+
+
+@pytest.mark.parametrize("module", MAPPED_AS_RAW)
+def test_a_payload_that_cannot_be_mapped_keeps_no_secret(
+    project: Project, package: Path, module: str
+) -> None:
+    """What is stored as text because the mapping is broken is redacted before."""
+    path, source = broken(package, module, "import")
+    try:
+        project.hook({**TOOL_USE, "tool_response": {"stdout": f"token: {SECRET}"}})
+    finally:
+        path.write_bytes(source)
+    assert SECRET.encode() not in project.everything()
+    assert b"[REDACTED:github" in project.everything()

@@ -84,3 +84,13 @@ def test_a_moment_that_the_form_cannot_hold_is_refused(now: int) -> None:
     """Before 1970 and after 48 bits of milliseconds there is no such identifier."""
     with pytest.raises(ValueError, match="no moment that an identifier can hold"):
         new_id(now)
+
+
+def test_ids_of_other_threads_sort_by_their_microseconds() -> None:
+    """Within a millisecond too: what one thread remembers of its last id says nothing to another."""
+    made: list[str] = []
+    for moment in (900, 100):
+        thread = threading.Thread(target=lambda moment=moment: made.append(new_id(NOW + moment)))
+        thread.start()
+        thread.join()
+    assert made[1] < made[0]

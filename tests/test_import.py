@@ -417,3 +417,19 @@ def test_what_a_transcript_filled_in_stays_when_the_payload_is_read_again(
     again = imported(storage, payloads)
     assert (first.filled, again.added, again.revised) == (1, 0, 0)
     assert records(storage) == found
+
+
+@pytest.mark.parametrize(
+    "line", ['{"type": "user", "n": NaN, "s": "%s"}', '{"type": "user", "s": "%s", "n": 1e999}']
+)
+def test_a_line_that_is_kept_as_text_keeps_no_secret(
+    storage: PatternStorage, tmp_path: Path, line: str
+) -> None:
+    """What no record can hold as a value is redacted like everything else."""
+    secret = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6"
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"type": "mode", "sessionId": "s"}\n' + line % secret + "\n")
+    imported(storage, path, key=b"k" * 32)
+    text = json.dumps(list(storage.iter()))
+    assert secret not in text
+    assert "[REDACTED:github:" in text

@@ -124,3 +124,11 @@ def test_civil_days_follow_the_calendar(day: int) -> None:
     date = _EPOCH.date().fromordinal(day + _EPOCH.toordinal())
 
     assert civil(day * DAY) == (date.year, date.month, date.day, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "microseconds"), [("5", 500_000), ("25", 250_000), ("000001", 1), ("9999999", 999_999)]
+)
+def test_a_fraction_is_one_of_a_second(fraction: str, microseconds: int) -> None:
+    """However many digits it has: what is missing is zero, what is beyond the sixth is cut off."""
+    assert instant(f"1970-01-01T00:00:00.{fraction}Z") == microseconds

@@ -9,7 +9,7 @@ import pytest
 
 from moai_patterns import PatternType, Query, QueryError, field
 from moai_patterns.instant import DAY, FIRST, LAST, instant
-from moai_patterns.query import Record
+from moai_patterns.query import Order, Record
 
 
 def stored(moment: int, identity: str = "a", revision: int = 1, **more: object) -> Record:
@@ -132,20 +132,21 @@ def test_paging_to_the_end_equals_one_scan(order: str, ordered: bool) -> None:
     records = [stored(m, i, r) for m in (1, 2) for i in "abc" for r in (1, 2)]
     for number, record in enumerate(records):
         record["_meta"]["seq"] = number
-    whole = list(Query(limit=None, order=order).select(records))  # type: ignore[arg-type]
+    query = Query(limit=5, order=order, revisions="all")  # type: ignore[arg-type]
+    whole = list(query.but(limit=None).select(records))
     if ordered:
         records = whole
     paged: list[Record] = []
     cursor = None
     while True:
-        page = list(Query(limit=5, order=order, cursor=cursor).select(records, ordered=ordered))  # type: ignore[arg-type]
+        page = list(query.but(cursor=cursor).select(records, ordered=ordered))
         paged += page
         if not page:
             break
-        cursor = Query(order=order).cursor_after(page[-1])  # type: ignore[arg-type]
+        cursor = query.cursor_after(page[-1])
 
     assert paged == whole
-    assert whole == sorted(whole, key=Query(order=order).key, reverse=order == "newest")  # type: ignore[arg-type]
+    assert whole == sorted(whole, key=query.key, reverse=order == "newest")
 
 
 def test_limit_zero_is_empty() -> None:
@@ -247,3 +248,15 @@ def test_values_without_meaning_are_refused(values: dict[str, object]) -> None:
     """Every wrong value raises QueryError, which is a ValueError."""
     with pytest.raises(QueryError):
         Query(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest", "arrival"])
+def test_a_cursor_belongs_to_its_order(order: Order) -> None:
+    """A place in one order is none in another, so a cursor is refused there with both named."""
+    record = {"pattern_id": "a", "_meta": {"instant": 5, "revision": 1, "seq": 7}}
+    cursor = Query(order=order).cursor_after(record)
+    assert Query(order=order, cursor=cursor).after is not None
+    others: set[Order] = {"newest", "oldest", "arrival"}
+    for other in others - {order}:
+        with pytest.raises(QueryError, match=f"the order {order}, not {other}"):
+            Query(order=other, cursor=cursor)

@@ -344,3 +344,21 @@ def test_passing_faults_are_tried_again_by_every_writing_verb() -> None:
         assert other.copy_to(storage) == 2
         backend.faults = 2
         assert storage.delete("a") == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"timestamp": "2025-11-29T10:00:00.000001Z"},
+        {"context": {"tags": ["other"]}},
+        {"version": "1.0"},
+        {"unknown": None},
+    ],
+)
+def test_any_part_of_a_record_can_change(change: dict[str, object]) -> None:
+    """A revision is made of what differs anywhere in the envelope, not in `data` alone."""
+    with PatternStorage("memory") as storage:
+        storage.save(sample())
+        changed = {**sample(), **change}
+        storage.save(changed)
+        assert storage.load("pattern-1") == changed
