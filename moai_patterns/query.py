@@ -156,6 +156,9 @@ class Query:
                 raise QueryError(f"the cursor belongs to a query in the order {order}, not {self.order}")
             if type(first) is not int or type(revision) is not int or abs(revision) >= 2**63:
                 raise ValueError("not the numbers of a record")
+            if self.revisions == "heads" and self.order != "arrival":
+                # An id has one head: a newer revision at the same time is no further record of the answer.
+                revision = 0 if self.order == "newest" else 2**63 - 1
             key = (first, text(identity + ""), revision)
         except QueryError:
             raise

@@ -156,6 +156,20 @@ class Paging(Clauses):
                     right = records[::-1] if order == "newest" else records
                     agree(found, right if passed else [], f"{order} after {first}, {form}")
 
+    def test_4_a_record_that_changes_between_pages_comes_once(self, tmp_path: Path) -> None:
+        """A record that ended a page and has another revision since does not begin the next page."""
+        for number, order in enumerate(("newest", "oldest")):
+            with self.store(tmp_path / str(number)) as store:
+                store.write(Batch([stored(f"r{at}", MIDNIGHT) for at in range(3)]))
+                query = Query(order=order)  # type: ignore[arg-type]
+                first = list(store.scan(query))
+                cursor = query.cursor_after(first[1])
+                store.write(Batch([stored("r1", MIDNIGHT, 2)]))
+                onward = query.but(cursor=cursor)
+                rest = [bare["pattern_id"] for bare in store.scan(onward)]
+                must(rest == [first[2]["pattern_id"]], f"{order}: {rest} after r1 was changed")
+                must(store.count(onward) == 1, f"{order}: count says {store.count(onward)}")
+
     def test_4_a_cursor_outlives_its_record(self, tmp_path: Path) -> None:
         """When the record that a cursor names is removed or changed, paging goes on at the same place."""
         records = [stored(f"r{at}", MIDNIGHT + at) for at in range(6)]
