@@ -42,6 +42,23 @@ def test_a_session_that_nobody_ends_ends_when_it_is_dropped(durability: str, tmp
 
 
 @linux
+@pytest.mark.parametrize("backend", ["filesystem", "sqlite"])
+def test_a_storage_that_nobody_closes_leaves_no_file_open(backend: str, tmp_path: Path) -> None:
+    """Dropped after saves, questions and a compaction, it gives back every descriptor."""
+    for _ in range(2):
+        storage = PatternStorage(backend, tmp_path / "store", 0)
+        storage.save(sample())
+        storage.compress_old_files()
+        assert [record["pattern_id"] for record in storage.query()] == ["pattern-1"]
+        storage.capture("hook_event", {"event": "Stop"})
+        assert next(storage.iter())["pattern_type"] == "hook_event"
+        del storage
+        gc.collect()
+
+        assert descriptors(tmp_path) == []
+
+
+@linux
 def test_a_leak_is_seen(tmp_path: Path) -> None:
     """A descriptor, a thread, a process, a temporary file and a heap of objects, each by itself."""
     before = Footprint.now(tmp_path)

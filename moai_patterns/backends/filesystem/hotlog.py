@@ -241,6 +241,9 @@ class HotLog:
             position += len(block) - len(rest)
             rest = block[whole:]
 
+    def __del__(self) -> None:
+        self.close()  # of a storage that was dropped, not closed
+
     def close(self) -> None:
         """Release the files."""
         self._unmap()
