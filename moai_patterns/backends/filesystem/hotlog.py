@@ -74,7 +74,7 @@ class HotLog:
         self._heads = self._log = -1
         self._sound = b""
         try:
-            self._heads, self._writable = _open(self._path)
+            self._heads, self.is_writable = _open(self._path)
             facts = os.fstat(self._heads)
             self._identity = _identity(facts)
             if facts.st_size < (_HEADER + _FIRST_BUCKETS) * 8:
@@ -148,7 +148,7 @@ class HotLog:
         header = self._header()
         if header is None:
             raise StaleLogError("the header of the table is damaged")
-        if not self._writable:
+        if not self.is_writable:
             raise PermissionError(errno.EACCES, "the change log cannot be written", self._path)
         if (_HEADER + header[_BUCKETS]) * 8 > len(self._mapped):
             self._map_again(header[_BUCKETS])
@@ -288,7 +288,7 @@ class HotLog:
         self._sound = self._mapped[:_SUMMED] = _packed(header)
 
     def _map(self, size: int) -> None:
-        access = mmap.ACCESS_WRITE if self._writable else mmap.ACCESS_READ
+        access = mmap.ACCESS_WRITE if self.is_writable else mmap.ACCESS_READ
         self._mapped = mmap.mmap(self._heads, size - size % 8, access=access)
         self._words = memoryview(self._mapped).cast("Q")
 

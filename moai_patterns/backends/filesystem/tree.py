@@ -136,6 +136,10 @@ class Tree:
         Call it, and change what it returns, under the exclusive lock.
         """
         found = self.current_log()
+        if found is not None and not found.is_writable:  # perhaps it is by now
+            found.close()
+            self._log = None
+            found = self.current_log()
         if found is None:
             rebuild(self)
             found = self._log = HotLog(self.index)
