@@ -150,8 +150,28 @@ def test_the_entries_of_all_new_directories_are_flushed(
                 needed -= {str(root)}
             assert needed <= set(synced), wanted
             synced.clear()
+        day = root / "2025/11/29"
+        for directory in (day.parent, *day.parents[1:4]):
+            os.utime(directory, (0, 0))  # nothing has come into it for long
         store.write(Batch([stored("again", MIDNIGHT)]))
-        assert synced == [str(root / "2025/11/29")]
+        synced.clear()
+        store.write(Batch([stored("once more", MIDNIGHT)]))
+        assert synced == [str(day)]
+
+
+def test_a_directory_that_is_made_anew_is_flushed_anew(tmp_path: Path, synced: list[str]) -> None:
+    """A compaction removes an empty day; the next save makes it again, perhaps with the inode it had."""
+    day = tmp_path / "tree/2025/11/29"
+    with opened(tmp_path / "tree", "record") as store:
+        store.write(Batch([stored("a", MIDNIGHT)]))
+        for directory in (day.parent, *day.parents[1:4]):
+            os.utime(directory, (0, 0))
+        store.write(Batch([stored("b", MIDNIGHT)]))
+        for _ in range(3):
+            shutil.rmtree(day)
+            synced.clear()
+            store.write(Batch([stored("c", MIDNIGHT)], fresh=True))
+            assert str(day.parent) in synced
 
 
 def test_a_session_adds_nothing_to_a_journal_that_could_not_be_flushed(

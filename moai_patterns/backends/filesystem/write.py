@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 # Where nothing can be written for one of these reasons, reading goes on without a change log.
 _UNWRITABLE = (*fileops.DENIED, *fileops.FULL)
+# Nanoseconds within which a file system may date two changes of a directory alike.
+_TICK = 20_000_000
 
 
 def encode_readable(record: Record) -> bytes:
@@ -78,7 +80,7 @@ class TreeWriter:
         self.tree = Tree(path)
         self.durability = durability
         self._sync = durability != "os"
-        self._durable: dict[str, int] = {}
+        self._durable: dict[str, tuple[int, int]] = {}
         self._sessions: set[ref[SingleWriter]] = set()
         self._loose: LooseChanges | None = None
         self._most = most
@@ -177,12 +179,15 @@ class TreeWriter:
     def sync_directory(self, directory: str) -> None:
         """Wait for a directory's entries, and once for its own and for those of the directories above it.
 
-        Another process may have made these and not waited yet, up to the first that was there before.
+        Another process may have made these and not waited yet, up to the first that was there before. Once
+        means as long as nothing came into the directory above, or went: a compaction removes what is
+        empty, and what is made anew may even have its inode again.
         """
         fileops.sync_dir(directory)
         while (parent := os.path.dirname(directory)) != directory:
-            inode = os.stat(directory).st_ino
-            if self._durable.get(directory) == inode:
+            changed = os.stat(parent).st_mtime_ns
+            known = os.stat(directory).st_ino, changed
+            if self._durable.get(directory) == known:
                 return
             try:
                 fileops.sync_dir(parent)
@@ -190,7 +195,8 @@ class TreeWriter:
                 if len(directory) >= len(self.tree.root):
                     raise
                 return  # far above, where we may not look, nobody made anything for this tree
-            self._durable[directory] = inode
+            if time.time_ns() - changed > _TICK:
+                self._durable[directory] = known
             directory = parent
 
     def open_log(self) -> HotLog:
