@@ -49,9 +49,8 @@ def test_a_storage_that_nobody_closes_leaves_no_file_open(backend: str, tmp_path
         storage = PatternStorage(backend, tmp_path / "store", 0)
         storage.save(sample())
         storage.compress_old_files()
-        assert [record["pattern_id"] for record in storage.query()] == ["pattern-1"]
-        storage.capture("hook_event", {"event": "Stop"})
-        assert next(storage.iter())["pattern_type"] == "hook_event"
+        assert storage.load("pattern-1") == storage.query(order="oldest")[0] == sample()
+        assert next(storage.iter(order="arrival")) == sample()
         del storage
         gc.collect()
 
