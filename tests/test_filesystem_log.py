@@ -150,13 +150,13 @@ def test_the_entries_of_all_new_directories_are_flushed(
                 needed -= {str(root)}
             assert needed <= set(synced), wanted
             synced.clear()
-        day = root / "2025/11/29"
-        for directory in (day.parent, *day.parents[1:4]):
+        place = root / "2025/11/29"
+        for directory in (place.parent, *place.parents[1:4]):
             os.utime(directory, (0, 0))  # nothing has come into it for long
         store.write(Batch([stored("again", MIDNIGHT)]))
         synced.clear()
         store.write(Batch([stored("once more", MIDNIGHT)]))
-        assert synced == [str(day)]
+        assert synced == [str(place)]
 
 
 def test_a_directory_that_is_made_anew_is_flushed_anew(tmp_path: Path, synced: list[str]) -> None:
