@@ -16,6 +16,7 @@ from torture.promise import BrokenPromiseError
 # What a run may add once it has seen every verb: room for caches and counters, not for one thing per act.
 MOST_OBJECTS = 1500
 MOST_BYTES = 24 << 20
+MOST_OPEN = 6  # of idle connections and mapped segments it may be more at one time than at another
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TEMPORARY = re.compile(r"\.tmp$|-new$|/tmp/[^/]+$")
 
@@ -54,10 +55,12 @@ class Footprint:
             raise BrokenPromiseError(f"left behind: {', '.join(left)}")
 
     def must_not_have_grown(self, before: Footprint) -> None:
-        """Raise `BrokenPromiseError` when more than a little memory was taken meanwhile."""
+        """Raise `BrokenPromiseError` when more than a little was taken meanwhile."""
         objects, resident = self.objects - before.objects, self.resident - before.resident
-        if objects > MOST_OBJECTS or resident > MOST_BYTES:
-            raise BrokenPromiseError(f"grown by {objects} objects and {resident >> 10} KiB")
+        opened = self.descriptors.total() - before.descriptors.total()
+        if objects > MOST_OBJECTS or resident > MOST_BYTES or opened > MOST_OPEN:
+            grown = f"{objects} objects, {resident >> 10} KiB and {opened} descriptors"
+            raise BrokenPromiseError(f"grown by {grown}")
 
 
 def _descriptors() -> Counter[str]:
