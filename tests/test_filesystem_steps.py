@@ -17,7 +17,7 @@ from moai_patterns.backends.filesystem import compaction, manifest
 from moai_patterns.backends.filesystem.backend import FilesystemBackend
 from moai_patterns.errors import DamageError, StoreError
 from moai_patterns.instant import DAY
-from moai_patterns.query import Query
+from moai_patterns.query import Query, Record
 from moai_patterns.testing.pools import MIDNIGHT, stored
 
 TODAY = MIDNIGHT // DAY
@@ -317,3 +317,53 @@ def test_the_index_of_another_segment_is_not_believed(tmp_path: Path) -> None:
     first.write_bytes(second.read_bytes())
     with opened(root) as store:
         assert [store.get(f"{day}-{n}") is not None for day in range(2) for n in range(2)] == [True] * 4
+
+
+def test_a_compaction_that_fails_leaves_the_segment_it_was_to_replace(
+    compacted: FilesystemBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the manifest names the new one, the old segment is all there is of its records."""
+
+    def refusing(stem: str, records: Iterator[Record]) -> None:
+        list(records)
+        raise OSError(28, "No space left on device", stem)
+
+    compacted.write(Batch([stored("late", MIDNIGHT + 5)]))
+    with monkeypatch.context() as patched:
+        patched.setattr(compaction, "write_segment", refusing)
+        with pytest.raises(StoreError):
+            compacted.compact([TODAY])
+    assert compacted.count(Query()) == 4
+    assert [record["pattern_id"] for record in compacted.scan(EVERYTHING)] == [
+        "first",
+        "late",
+        "noon",
+        "last",
+    ]
+
+
+def test_a_compaction_mends_a_copy_of_the_manifest_that_was_left_behind(
+    compacted: FilesystemBackend, tmp_path: Path
+) -> None:
+    """A kill between the manifest and its copy must not let the copy bring back what was removed."""
+    first, copy = tmp_path / "tree/index.json", tmp_path / "tree/index.copy.json"
+    behind = copy.read_bytes()
+    compacted.write(Batch(remove=[Removal("noon")]))
+    compacted.compact([TODAY])
+    assert copy.read_bytes() == first.read_bytes() != behind
+    copy.write_bytes(behind)
+    compacted.compact([])
+    assert copy.read_bytes() == first.read_bytes()
+
+
+def test_a_day_goes_with_the_history_of_its_records(tmp_path: Path) -> None:
+    """Superseded revisions lie in other days, so where there are any, no day goes without being read."""
+    with opened(tmp_path / "tree") as store:
+        store.write(Batch([stored("a", MIDNIGHT)]))
+        store.write(Batch([stored("a", MIDNIGHT + DAY, 2)]))
+        store.write(Batch([stored("b", MIDNIGHT + DAY)]))
+        store.compact([TODAY, TODAY + 1])
+        assert store.delete(Query(end_date=MIDNIGHT + 2 * DAY - 1)) == 2
+        store.compact([TODAY, TODAY + 1])
+        assert list(store.scan(Query(limit=None, revisions="all"))) == []
+        assert store.history("a") == []

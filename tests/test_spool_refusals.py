@@ -51,3 +51,16 @@ def test_a_capture_takes_in_nothing_invalid(
     assert drain(location, lambda batch: _take_in(lambda r, _: store.write(r), batch), environ=environ) == 1
     assert store.ids() == ["id-00002"]
     assert status(location, environ)["waiting"] == 1
+
+
+def test_a_batch_of_which_the_store_has_a_part_is_set_aside_whole(
+    location: Location, environ: dict[str, str], store: Store
+) -> None:
+    """One record that is there as it is does not make up for another that is there otherwise."""
+    store.write([stored(1), stored(2)])
+    batch = [stored(1), stored(2, cwd="/elsewhere")]
+    put(location, batch, environ)
+
+    assert drain(location, store.write, environ=environ) == 0
+    aside = json.loads(Path(location[1] + ".quarantine").read_text())
+    assert aside["records"] == batch

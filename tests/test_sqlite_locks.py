@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from forks import child, succeed
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Batch
 from moai_patterns.backends.sqlite import database, write
@@ -136,3 +138,17 @@ def test_connections_never_checkpoint_by_themselves(
         other.write(Batch([stored("b", MIDNIGHT)]))
         assert other.get("b") is not None
     assert found == [0, 0]
+
+
+def test_no_connection_of_the_parent_is_open_in_a_child(store: SqliteBackend, path: Path) -> None:
+    """Neither one that has written nor one that has read: SQLite would take its locks for the child's."""
+    assert store.get("a") is not None
+
+    def look() -> None:
+        held = {
+            os.readlink(entry.path) for entry in os.scandir("/proc/self/fd") if os.path.islink(entry.path)
+        }
+        assert not held & {str(path), f"{path}-wal", f"{path}-shm"}
+
+    succeed([child(look)])
+    assert store.get("a") is not None

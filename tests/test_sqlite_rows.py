@@ -79,3 +79,9 @@ def test_what_sql_does_not_know_is_left_to_the_condition(
     """Negations and steps that are numbers are decided here, in alternatives too, and before the limit."""
     found = store.scan(Query(where=where, limit=limit))
     assert [record["data"]["n"] for record in found] == numbers[:limit]
+
+
+def test_a_change_of_data_alone_supersedes_a_revision(store: SqliteBackend) -> None:
+    """Whatever changes, the revision before is in the history as it was."""
+    store.write(Batch([stored("r5", MIDNIGHT + 5, 2, data={"n": 50})]))
+    assert [record["data"]["n"] for record in store.history("r5")] == [5, 50]
