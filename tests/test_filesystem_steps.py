@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Batch, Removal
-from moai_patterns.backends.filesystem import compaction, manifest
+from moai_patterns.backends.filesystem import compaction, manifest, torn
 from moai_patterns.backends.filesystem.backend import FilesystemBackend
 from moai_patterns.errors import DamageError, StoreError
 from moai_patterns.instant import DAY
@@ -367,3 +368,24 @@ def test_a_day_goes_with_the_history_of_its_records(tmp_path: Path) -> None:
         store.compact([TODAY, TODAY + 1])
         assert list(store.scan(Query(limit=None, revisions="all"))) == []
         assert store.history("a") == []
+
+
+def test_what_was_torn_long_before_the_machine_was_started_is_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what can have been on its way to the medium is set aside; the rest is named by every question."""
+    root = tmp_path / "tree"
+    with opened(root) as store:
+        store.write(Batch([stored("old", MIDNIGHT)]))
+        file = hot_file(root)
+        file.write_bytes(file.read_bytes()[:-20])
+        long_ago = time.time_ns() - 7_200 * 10**9
+        os.utime(file, ns=(long_ago, long_ago))
+        store.write(Batch([stored("new", MIDNIGHT)]))
+    shutil.rmtree(root / "index")
+    now = time.time_ns() // 1000
+    monkeypatch.setattr(torn, "booted", lambda: now)
+    with opened(root) as store:
+        with pytest.raises(DamageError, match="old"):
+            list(store.scan(EVERYTHING))
+        assert not (root / "quarantine").exists()
