@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from contextlib import closing
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Batch
 from moai_patterns.backends.sqlite.backend import SqliteBackend
+from moai_patterns.errors import StoreError
 from moai_patterns.testing.pools import MIDNIGHT, stored
 
 
@@ -59,3 +61,27 @@ def test_flushing_ids_flushes_the_log_and_its_name(tmp_path: Path, flushed: list
         flushed.clear()
         store.flush(["a"])
         assert flushed == [Path(f"{path}-wal"), tmp_path]
+
+
+def test_a_writer_flushes_the_names_that_others_made(
+    tmp_path: Path, flushed: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At level `record` nothing is acknowledged before the directory is flushed, by whoever writes."""
+    path = tmp_path / "patterns.db"
+    SqliteBackend(str(path)).write(Batch([stored("a", MIDNIGHT)]))
+    flushed.clear()
+    with closing(SqliteBackend(str(path), durability="record")) as store:
+        with monkeypatch.context() as patched:
+            patched.setattr(fileops, "sync_dir", _refusing)
+            with pytest.raises(StoreError, match="does not flush"):
+                store.write(Batch([stored("b", MIDNIGHT)]))
+        assert store.get("b") is None
+        store.write(Batch([stored("b", MIDNIGHT)]))
+        assert tmp_path in flushed
+        flushed.clear()
+        store.write(Batch([stored("c", MIDNIGHT)]))
+        assert flushed == []
+
+
+def _refusing(path: str) -> None:
+    raise OSError(errno.EIO, "the disk does not flush", path)

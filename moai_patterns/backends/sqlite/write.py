@@ -8,7 +8,7 @@ import time
 from _thread import allocate_lock
 from zlib import crc32
 
-from moai_patterns.backends import forking
+from moai_patterns.backends import fileops, forking
 from moai_patterns.backends.sqlite import database, faults, layout
 from moai_patterns.errors import BusyError, ConflictError, ReadOnlyError, StoreError
 
@@ -178,10 +178,23 @@ class TableWriter:
             self._part(connection)
         # Before opening, so that a file which is replaced meanwhile is not taken for the opened one.
         file = database.identity(self.database.path)
-        self._connection = self.database.open(end)
+        self._connection = self._opened(end)
         self._file = file or database.identity(self.database.path)
         self._looked = time.monotonic()
         return self._connection
+
+    def _opened(self, end: float) -> sqlite3.Connection:
+        """Return a new connection, once the names of database and log are as durable as the level asks."""
+        connection = self.database.open(end)
+        if self.database.durability != "os":
+            # SQLite ignores it when the name of its log cannot be flushed, and whoever made the database
+            # may have died before its name was.
+            try:
+                fileops.sync_dir(os.path.dirname(self.database.path))
+            except OSError as error:
+                self.database.close(connection)
+                raise faults.from_system(error, self.database.path) from error
+        return connection
 
     def _is_current(self) -> bool:
         """Tell whether the file is still the one that the connection is open on."""
