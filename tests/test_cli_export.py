@@ -40,6 +40,18 @@ def test_an_export_is_for_its_owner_alone(place: Path) -> None:
     assert json.loads((place / "all.jsonl").read_text())["pattern_id"] == "a"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX modes")
+def test_an_export_can_be_read_by_its_owner_under_any_umask(tmp_path: Path) -> None:
+    """A umask that takes the owner's bits leaves a file of mode 0600 all the same."""
+    before = os.umask(0o777)
+    try:
+        with written(str(tmp_path / "all.jsonl")) as file:
+            file.write(b"{}")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "all.jsonl").stat().st_mode) == 0o600
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, StoreError, ValueError])
 def test_what_does_not_come_to_its_end_leaves_the_file_as_it_was(
     tmp_path: Path, error: type[BaseException]

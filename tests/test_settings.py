@@ -308,6 +308,25 @@ def test_the_mode_stays_and_a_link_is_followed(tmp_path: Path) -> None:
     assert os.listdir(real.parent) == ["claude.json"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX modes")
+def test_settings_are_open_to_nobody_else_while_they_are_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They hold tokens, so the file that takes their place is private from its first moment."""
+    path = tmp_path / "settings.json"
+    path.write_text('{"env": {"TOKEN": "secret"}}')
+    path.chmod(0o600)
+    modes = []
+    monkeypatch.setattr(os, "fsync", lambda file: modes.append(stat.S_IMODE(os.fstat(file).st_mode)))
+    before = os.umask(0)
+    try:
+        install(str(path), events=["Stop"], command=COMMAND)
+    finally:
+        os.umask(before)
+    assert modes == [0o600]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can give files away")
 def test_the_owner_stays(tmp_path: Path) -> None:
     """An installation run by root does not take a user's settings away from them."""

@@ -67,7 +67,10 @@ def _replaced(path: str) -> Iterator[BinaryIO]:
 
 
 def _for_its_owner(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    descriptor = os.open(path, flags, 0o600)
+    if os.name == "posix":
+        os.fchmod(descriptor, 0o600)  # a umask may have taken bits that the owner needs
+    return descriptor
 
 
 def _own_descriptor(path: str) -> int | None:

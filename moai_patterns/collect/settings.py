@@ -407,7 +407,9 @@ def _replace(target: str, change: Change) -> None:
         return
     os.makedirs(os.path.dirname(target), exist_ok=True)
     temporary = f"{target}.{os.getpid()}.tmp"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    # Settings hold tokens: what has a mode of its own must not be open to others until it gets that.
+    mode = 0o666 if change.before is None else 0o600
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with open(descriptor, "wb") as file:
             file.write(change.after.encode())
