@@ -14,10 +14,10 @@ from weakref import finalize
 
 import orjson
 
-from moai_patterns.backends.base import BackendBase, Batch, Problem, SingleWriter
+from moai_patterns.backends.base import BackendBase, Batch, Problem, Repair, SingleWriter
 from moai_patterns.backends.fileops import FULL
 from moai_patterns.backends.reserve import Reserve
-from moai_patterns.backends.sqlite import asking, checking, layout
+from moai_patterns.backends.sqlite import asking, checking, layout, repairing
 from moai_patterns.backends.sqlite.creation import PlainLayoutError
 from moai_patterns.backends.sqlite.database import RESERVE, log_size
 from moai_patterns.backends.sqlite.faults import damage, from_system, is_full
@@ -85,7 +85,8 @@ class SqliteBackend(BackendBase):
         self._readers = Readers(self._database, self._reserve)
         # A connection that is merely dropped, by the end of the interpreter say, closes without the lock.
         self._end = finalize(self, _close, self._readers, self._writer, self._reserve)
-        self._readers.all("SELECT 1")
+        with suppress(DamageError):  # every question says so, `check` names it, and `repair` mends it
+            self._readers.all("SELECT 1")
 
     def write(self, batch: Batch) -> int:
         """Write a batch: all of it or nothing; return how many removals had something to remove.
@@ -228,6 +229,17 @@ class SqliteBackend(BackendBase):
         reads every text.
         """
         return checking.check(self._readers, self._database, read_data=read_data)
+
+    def repair(self, *, dry_run: bool = False) -> list[Repair]:
+        """Mend what is damaged, what is taken out kept in `<name>.db-quarantine/`.
+
+        Returns what was done, or would be. Waits for writers, and where a new database has to take the place
+        of this one for readers too. Raises `BusyError` when they take too long.
+        """
+        try:
+            return repairing.repair(self._readers, self._database, dry_run=dry_run)
+        except OSError as error:
+            raise from_system(error, self.path) from error
 
     def sizes(self) -> dict[str, int]:
         """Return the bytes of the database and its log as `hot`, of what is set aside as `reserve`."""

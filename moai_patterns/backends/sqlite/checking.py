@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
-from moai_patterns.backends.base import Problem
 from moai_patterns.backends import fileops
-from moai_patterns.backends.sqlite import layout
+from moai_patterns.backends.base import Problem
+from moai_patterns.backends.sqlite import layout, quarantine
 from moai_patterns.backends.sqlite.database import Database
 from moai_patterns.backends.sqlite.faults import finding
 from moai_patterns.backends.sqlite.logfile import lost_commits
@@ -20,11 +20,12 @@ from moai_patterns.errors import BusyError, DamageError
 from moai_patterns.instant import instant
 from moai_patterns.query import Record
 
+_SET_ASIDE = "damaged, and set aside; remove it when nothing in it is needed any more"
 _MOST = 1000
 _FOR_LOG = 1.0  # seconds to wait for a moment in which nobody writes
-_MOST_ARRIVALS = 2**62
+MOST_ARRIVALS = 2**62
 _MASTER = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!'"
-_GAPS = """
+GAPS = """
     SELECT p.pattern_id, p.revision FROM patterns AS p WHERE p.revision > 1 AND p.revision - 1 <>
         (SELECT count(*) FROM history AS h WHERE h.pattern_id = p.pattern_id AND h.revision < p.revision)"""
 _ORPHANS = """
@@ -42,18 +43,31 @@ def check(readers: Readers, database: Database, *, read_data: bool) -> list[Prob
     """Return what is wrong with the database; `read_data` reads every text and every index entry."""
     path = database.path
     problems = list(_log(database)) if read_data else []
-    with readers.moment(lenient=True) as ask:
-        steps = [_structure(ask, path), _schema(ask, path), _relations(ask, path)]
-        if read_data:
-            steps.append(_texts(ask, path))
-        for step in steps:
-            try:
-                problems.extend(islice(step, _MOST))
-                if further := sum(1 for _ in step):
-                    problems.append(Problem(path, f"and {further} further findings of this sort"))
-            except DamageError as damage:
-                problems.append(Problem(path, finding(damage, path)))
-    return problems
+    try:
+        with readers.moment(lenient=True) as ask:
+            problems += _findings(ask, path, read_data=read_data)
+    except DamageError as damage:  # so much that it cannot be opened
+        problems.append(Problem(path, finding(damage, path)))
+    return problems + [Problem(place, _SET_ASIDE) for place in quarantine.held(path)]
+
+
+def _findings(ask: Ask, path: str, *, read_data: bool) -> Iterator[Problem]:
+    steps = [_structure(ask, path), _schema(ask, path), relations(ask, path)]
+    if read_data:
+        steps.append(_texts(ask, path))
+    for step in steps:
+        try:
+            yield from islice(step, _MOST)
+            if further := sum(1 for _ in step):
+                yield Problem(path, f"and {further} further findings of this sort")
+        except DamageError as damage:
+            yield Problem(path, finding(damage, path))
+
+
+def must_be_sound(ask: Ask, path: str) -> None:
+    """Raise `DamageError` with the first thing that does not fit; texts are not read."""
+    for problem in chain(_structure(ask, path), _schema(ask, path), relations(ask, path)):
+        raise DamageError(f"{problem.place}: {problem.sentence}")
 
 
 def _log(database: Database) -> Iterator[Problem]:
@@ -76,15 +90,20 @@ def _structure(ask: Ask, path: str) -> Iterator[Problem]:
             yield Problem(path, line)
 
 
-def _schema(ask: Ask, path: str) -> Iterator[Problem]:
+def expected_schema() -> dict[tuple[str, str], str]:
+    """Return the statement that made each table, index and trigger of this layout."""
     made = sqlite3.connect(":memory:")
     try:
         for _, statements in layout.STEPS:
             for statement in statements:
                 made.execute(statement)
-        expected = {(kind, name): sql for kind, name, sql in made.execute(_MASTER)}
+        return {(kind, name): sql for kind, name, sql in made.execute(_MASTER)}
     finally:
         made.close()
+
+
+def _schema(ask: Ask, path: str) -> Iterator[Problem]:
+    expected = expected_schema()
     found = {(kind, name): sql for kind, name, sql in ask(_MASTER)}
     for (kind, name), sql in expected.items():
         if (kind, name) not in found:
@@ -93,15 +112,18 @@ def _schema(ask: Ask, path: str) -> Iterator[Problem]:
             yield Problem(f"{path}: {kind} {name}", f"the {kind} is not as it was made")
 
 
-def _relations(ask: Ask, path: str) -> Iterator[Problem]:
-    for identity, revision in ask(_GAPS):
-        yield Problem(f"{path}: patterns {identity!r}", f"revision {revision!r} has not all before it", 1)
+def relations(ask: Ask, path: str) -> Iterator[Problem]:
+    """Yield what does not fit between the rows."""
+    noted = {identity for identity, _ in quarantine.noted_gaps(path)}
+    for identity, revision in ask(GAPS):
+        if identity not in noted:
+            yield Problem(f"{path}: patterns {identity!r}", f"revision {revision!r} has not all before it", 1)
     for identity, count in ask(_ORPHANS):
         yield Problem(f"{path}: history {identity!r}", "superseded revisions without a later head", count)
     for tag, seq in ask(_STRAY_TAGS):
         yield Problem(f"{path}: tags {tag!r}, seq {seq}", "no record has this number and instant")
     highest = list(ask("SELECT highest_removed FROM arrival"))
-    if len(highest) != 1 or type(highest[0][0]) is not int or not 0 <= highest[0][0] < _MOST_ARRIVALS:
+    if len(highest) != 1 or type(highest[0][0]) is not int or not 0 <= highest[0][0] < MOST_ARRIVALS:
         yield Problem(f"{path}: arrival", f"one number should stand there, not {_shown(highest)}")
     for (seq,) in ask(_SEQ_REUSED):
         yield Problem(f"{path}: seq {seq}", "two revisions have the same arrival number", 2)
@@ -119,7 +141,7 @@ def _texts(ask: Ask, path: str) -> Iterator[Problem]:
         except ValueError as fault:
             yield Problem(place, f"the row {fault}", 1)
             continue
-        tagged.add(_entries(found))
+        tagged.add(tag_entries(found))
         doubt = _doubt(found)
         if doubt:
             yield Problem(place, doubt, 1)
@@ -136,7 +158,7 @@ def _rows(ask: Ask, path: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
             yield f"{path}: {table} row {row[SEQ]} (id {row[0]!r})", row
 
 
-def _entries(found: Record) -> list[tuple[str, int, int]]:
+def tag_entries(found: Record) -> list[tuple[str, int, int]]:
     """Return what the tag index must hold for a record."""
     context, meta = found.get("context"), found["_meta"]
     tags = context.get("tags") if isinstance(context, dict) else None
@@ -161,7 +183,7 @@ def _tags_astray(ask: Ask, path: str) -> Iterator[Problem]:
     right = 0
     for place, row in _rows(ask, path):
         try:
-            entries = _entries(read(row))
+            entries = tag_entries(read(row))
         except ValueError:
             continue
         for entry in entries:

@@ -41,19 +41,25 @@ def create_file(store: Database, end: float) -> None:
     with store.lock.held(timeout=max(0.0, end - time.monotonic())):
         if database.identity(store.path) is not None:
             return
-        draft = store.path + "-new"
-        for remains in (draft, draft + "-wal", draft + "-shm"):
-            fileops.remove(remains)
-        fileops.create(draft, b"")
-        try:
-            _build(draft)
-        except sqlite3.Error as error:
-            raise faults.translate(error, store.path) from error
+        draft = make_draft(store.path)
         _set_aside(store.path)
         fileops.rename(draft, store.path)
         for entered in (directory, *map(os.path.dirname, made)):
             fileops.sync_dir(entered)
         Reserve(store.path + "-reserve", database.RESERVE).make()
+
+
+def make_draft(path: str) -> str:
+    """Make an empty store under another name and return that; the caller holds the lock of the store."""
+    draft = path + "-new"
+    for remains in (draft, draft + "-wal", draft + "-shm"):
+        fileops.remove(remains)
+    fileops.create(draft, b"")
+    try:
+        _build(draft)
+    except sqlite3.Error as error:
+        raise faults.translate(error, path) from error
+    return draft
 
 
 def _missing(directory: str) -> list[str]:
