@@ -116,6 +116,11 @@ def test_a_local_time_has_one_instant_whatever_was_asked_before(time_zone: Calla
         assert instant("2025-11-02T01:30", later=True) == instant("2025-11-02T01:30-05:00")
         instant(before)
         assert instant("2025-03-09T02:30") == instant("2025-03-09T03:30-04:00")
+        for later in (False, True):  # within a day before and behind a change
+            assert instant("2025-11-02T00:30", later=later) == instant("2025-11-02T00:30-04:00")
+            assert instant("2025-11-02T12:00", later=later) == instant("2025-11-02T12:00-05:00")
+            assert instant("2025-03-09T01:30", later=later) == instant("2025-03-09T01:30-05:00")
+            assert instant("2025-03-09T12:00", later=later) == instant("2025-03-09T12:00-04:00")
 
 
 @given(st.integers(FIRST // DAY, LAST // DAY))
