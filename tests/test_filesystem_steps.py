@@ -389,3 +389,22 @@ def test_what_was_torn_long_before_the_machine_was_started_is_damage(
         with pytest.raises(DamageError, match="old"):
             list(store.scan(EVERYTHING))
         assert not (root / "quarantine").exists()
+
+
+def test_a_finding_that_a_compaction_explains_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a check misses because it was moved meanwhile is looked for once more."""
+    seen = tmp_path / "seen"  # what a listing of before the compaction leads to
+    seen.mkdir()
+    with opened(tmp_path / "tree") as store, opened(tmp_path / "tree") as other:
+        other.write(Batch([stored("a", MIDNIGHT)]))
+        (seen / hot_file(tmp_path / "tree").name).touch()
+
+        def compacted_meanwhile(top: str) -> Iterator[tuple[int, str]]:
+            monkeypatch.undo()
+            other.compact([TODAY])
+            return iter([(TODAY, str(seen))])
+
+        monkeypatch.setattr(manifest, "day_directories", compacted_meanwhile)
+        assert store.check(read_data=True) == []

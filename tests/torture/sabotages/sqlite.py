@@ -1,0 +1,198 @@
+"""The SQLite store: triggers, checksums, retries, replaced files."""
+
+from __future__ import annotations
+
+from torture.sabotages.sabotage import Sabotage
+
+SABOTAGES = (
+    Sabotage(
+        name="history only of what changes its kind",
+        breaks="superseded revisions are lost unless the kind changed too",
+        file="backends/sqlite/layout.py",
+        old="CREATE TRIGGER patterns_superseded AFTER UPDATE OF revision ON patterns BEGIN",
+        new="""\
+CREATE TRIGGER patterns_superseded AFTER UPDATE OF revision ON patterns WHEN old.timestamp <> \
+new.timestamp BEGIN""",
+        test="tests/test_sqlite_rows.py::test_a_change_of_data_alone_supersedes_a_revision",
+    ),
+    Sabotage(
+        name="history of the new revision",
+        breaks="the history holds the new revision in the place of the old",
+        file="backends/sqlite/layout.py",
+        old='    VALUES ({", ".join("old." + name for name in NAMES)});',
+        new="""\
+    VALUES ({", ".join(("new." if name == "data" else "old.") + name for name in NAMES)});""",
+        test="tests/test_contract.py::TestSqlite::test_2_several_revisions_of_an_id_in_one_batch",
+    ),
+    Sabotage(
+        name="a removal leaves the history",
+        breaks="superseded revisions of a removed record stay in the file",
+        file="backends/sqlite/layout.py",
+        old="""\
+    DELETE FROM history WHERE pattern_id = old.pattern_id;
+""",
+        new="",
+        test="tests/test_sqlite_backend.py::test_a_removal_leaves_no_trace_of_the_payload",
+    ),
+    Sabotage(
+        name="a removal leaves its tags",
+        breaks="the tags of a removed record stay in the file",
+        file="backends/sqlite/layout.py",
+        old='_REMOVED = f"""CREATE TRIGGER patterns_removed AFTER DELETE ON patterns BEGIN{_UNTAG}',
+        new='_REMOVED = """CREATE TRIGGER patterns_removed AFTER DELETE ON patterns BEGIN',
+        test="tests/test_sqlite_backend.py::test_a_removal_leaves_no_trace_of_the_payload",
+    ),
+    Sabotage(
+        name="a row's checksum is not looked at",
+        breaks="a letter that was changed within a text is returned",
+        file="backends/sqlite/rows.py",
+        old="        whole = checksum(row) == written",
+        new="        whole = bool(checksum(row)) and written is not None",
+        test="tests/test_sqlite_damage.py::test_a_changed_text_is_never_returned",
+    ),
+    Sabotage(
+        name="the checksum leaves the context out",
+        breaks="a damaged context is returned as it is",
+        file="backends/sqlite/write.py",
+        old="{row[3]}\\0{row[4]}\\0{row[5]}",
+        new="{row[3]}\\0{row[5]}",
+        test='tests/test_sqlite_rows.py::test_a_change_of_any_column_is_damage[context-{"tags":["y"]}]',
+    ),
+    Sabotage(
+        name="the checksum leaves the instant out",
+        breaks="a damaged instant moves a record to another day",
+        file="backends/sqlite/write.py",
+        old='{row[5]}\\0{row[8]}\\0{row[9]}\\0"',
+        new='{row[5]}\\0{row[9]}\\0"',
+        test="""\
+tests/test_sqlite_rows.py::test_a_change_of_any_column_is_damage[instant-1764374400000001]""",
+    ),
+    Sabotage(
+        name="a lost update",
+        breaks="of two savers of the same next revision the second replaces the first",
+        file="backends/sqlite/write.py",
+        old='"actor = ?13, extra = ?14, checksum = ?15 WHERE pattern_id = ?1 AND revision = ?10 - 1"',
+        new='"actor = ?13, extra = ?14, checksum = ?15 WHERE pattern_id = ?1 AND revision <= ?10"',
+        test="tests/test_contract.py::TestSqlite::test_2_stale_or_skipped_revisions_are_refused",
+    ),
+    Sabotage(
+        name="locked is not waited for",
+        breaks="a save fails with a lock that another process holds for a moment",
+        file="backends/sqlite/faults.py",
+        old="""\
+    return code(error) in (_BUSY, _LOCKED)
+
+
+def translate""",
+        new="""\
+    return getattr(error, "sqlite_errorcode", 0) == _LOCKED
+
+
+def translate""",
+        test="tests/test_sqlite_processes.py::test_another_programs_transaction_is_waited_for",
+    ),
+    Sabotage(
+        name="a replaced file is not noticed",
+        breaks="a save is acknowledged into a file that has no name any more",
+        file="backends/sqlite/write.py",
+        old="""\
+                    if self._is_current():
+                        self.database.committed(connection)
+                        return result""",
+        new="""\
+                    self.database.committed(connection)
+                    return result""",
+        test="""\
+tests/test_sqlite_processes.py::test_no_save_is_acknowledged_into_a_file_that_is_gone[removed amid \
+a write]""",
+    ),
+    Sabotage(
+        name="a refused batch is left open",
+        breaks="what a refused batch had written is committed with the next",
+        file="backends/sqlite/write.py",
+        old="""\
+    except BaseException:
+        roll_back(connection)
+        raise
+    return removed""",
+        new="""\
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("COMMIT")
+        raise
+    return removed""",
+        test="tests/test_contract.py::TestSqlite::test_2_a_refused_batch_leaves_nothing",
+    ),
+    Sabotage(
+        name="a connection survives a fork",
+        breaks="a child writes through its parent's connection, and what it saved is lost",
+        file="backends/sqlite/write.py",
+        old="""\
+        self._paused = self._mutex.acquire(timeout=max(self.database.timeout, 0.0))
+        if self._paused and self._connection is not None:
+            connection, self._connection = self._connection, None
+            self._part(connection)""",
+        new="        self._paused = self._mutex.acquire(timeout=max(self.database.timeout, 0.0))",
+        test="tests/test_sqlite_processes.py::test_a_child_holds_its_own_lock",
+    ),
+    Sabotage(
+        name="readers survive a fork",
+        breaks="a child reads through its parent's connections, and the parent loses its locks",
+        file="backends/sqlite/reading.py",
+        old="""\
+        idle, self._idle = self._idle, []
+        self._part(*idle)
+        self._held""",
+        new="        self._held",
+        test="tests/test_sqlite_locks.py::test_no_connection_of_the_parent_is_open_in_a_child",
+    ),
+    Sabotage(
+        name="a long answer is of several moments",
+        breaks="an answer that is read slowly shows parts of later batches",
+        file="backends/sqlite/reading.py",
+        old="""\
+            self._work(reader, lambda: reader.connection.execute("BEGIN"))
+            yield ask""",
+        new="            yield ask",
+        test="tests/test_sqlite_backend.py::test_a_removal_leaves_no_trace_of_the_payload",
+    ),
+    Sabotage(
+        name="a scan begins when it is read",
+        breaks="a scan shows what was written after it was asked for",
+        file="backends/sqlite/reading.py",
+        old="""\
+        next(rows)  # runs the statement to its first row, and only then it has its moment
+        return rows""",
+        new="        return (row for row in rows if row is not None)",
+        test="tests/test_sqlite_backend.py::test_a_scan_sees_the_moment_of_its_call",
+    ),
+    Sabotage(
+        name="an orphaned log is replayed",
+        breaks="the log of a removed database comes back in the new one",
+        file="backends/sqlite/creation.py",
+        old="""\
+        _set_aside(store.path)
+        fileops.rename""",
+        new="        fileops.rename",
+        test="tests/test_sqlite_processes.py::test_an_orphaned_log_is_set_aside",
+    ),
+    Sabotage(
+        name="created_at follows the revision",
+        breaks="the column that tells when an id was first saved changes with it",
+        file="backends/sqlite/write.py",
+        old="""\
+"UPDATE patterns SET pattern_type = ?2, timestamp = ?3, data = ?4, context = ?5, version = ?6, \"""",
+        new="""\
+"UPDATE patterns SET pattern_type = ?2, timestamp = ?3, data = ?4, context = ?5, version = ?6, \
+created_at = ?7, \"""",
+        test="tests/test_sqlite_backend.py::test_created_at_stays_that_of_the_first_revision",
+    ),
+    Sabotage(
+        name="a long log is never emptied",
+        breaks="the write-ahead log grows without end",
+        file="backends/sqlite/database.py",
+        old="        if self._commits % _LOOK_EVERY == 1:",
+        new="        if self._commits % _LOOK_EVERY == 1 and self._commits > _LOOK_EVERY:",
+        test="tests/test_sqlite_processes.py::test_only_short_processes_keep_the_log_bounded",
+    ),
+)
