@@ -18,16 +18,16 @@ def must_be(name: str, value: object, kind: type) -> None:
 def must_be_days(name: str, days: object) -> None:
     """Raise `ValueError` for what is no number of days."""
     if not isinstance(days, int) or isinstance(days, bool) or days < 0:
-        raise ValueError(f"{name} is a whole number of days from 0 on, not {days!r}")
+        raise ValueError(f"{name} is a whole number of days from 0 on, not {shortened(days)}")
 
 
 def must_be_seconds(name: str, seconds: object) -> None:
     """Raise `ValueError` for what is no number of seconds."""
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds < inf:
-        raise ValueError(f"{name} is a number of seconds from 0 on, not {seconds!r}")
+        raise ValueError(f"{name} is a number of seconds from 0 on, not {shortened(seconds)}")
 
 
 def must_be_text(name: str, value: object) -> None:
     """Raise `ValueError` for what is neither None nor a text that UTF-8 can write."""
     if value is not None and not (isinstance(value, str) and encodable(value)):
-        raise ValueError(f"{name} is a text that UTF-8 can write, or None, not {value!r}")
+        raise ValueError(f"{name} is a text that UTF-8 can write, or None, not {shortened(value)}")

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as slot
+from reprlib import Repr
 from typing import Any, Literal
 
 from moai_patterns.errors import QueryError
@@ -29,6 +30,10 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
 _ROOTS = ("data", "context")
 _DEEPEST = 100
 _SHOWN = 80
+_BOUNDED = Repr()
+_BOUNDED.maxlevel = 8
+_BOUNDED.maxlist = _BOUNDED.maxtuple = _BOUNDED.maxdict = _BOUNDED.maxset = _BOUNDED.maxfrozenset = 20
+_BOUNDED.maxstring = _BOUNDED.maxlong = _BOUNDED.maxother = 2 * _SHOWN
 MISSING = object()
 
 
@@ -163,10 +168,12 @@ class field:  # noqa: N801  reads as a word of the query, like a function
 
     def __init__(self, path: str, *steps: str) -> None:
         if not isinstance(path, str) or not all(isinstance(step, str) for step in steps):
-            raise QueryError(f"a path is made of text, not {path!r} {steps!r}")
+            raise QueryError(f"a path is made of text, not {shortened(path)} {shortened(steps)}")
         self.path = tuple(map(text, (*path.split("."), *steps)))
         if "" in self.path or self.path[0] not in _ROOTS:
-            raise QueryError(f"the path {path!r} must begin with data or context and have no empty step")
+            raise QueryError(
+                f"the path {shortened(path)} must begin with data or context and have no empty step"
+            )
 
     def __eq__(self, value: object) -> Condition:  # type: ignore[override]
         return Compare(self.path, "==", literal(value))
@@ -189,7 +196,7 @@ class field:  # noqa: N801  reads as a word of the query, like a function
     def in_(self, values: Iterable[Any]) -> Condition:
         """The value equals one of these."""
         if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-            raise QueryError(f"in_ takes a list of values, not {values!r}")
+            raise QueryError(f"in_ takes a list of values, not {shortened(values)}")
         return Compare(self.path, "in", tuple(literal(value) for value in values))
 
     def exists(self) -> Condition:
@@ -281,21 +288,29 @@ def _hashable(value: Any) -> Any:
 
 def shortened(value: object) -> str:
     """Return how a value is written, for an error's sentence: not more of it than a line."""
-    written = repr(value)
+    if isinstance(value, str):  # what may be cut has no bounds
+        value = str.__str__(value[: _SHOWN + 1])
+    try:
+        written = _BOUNDED.repr(value)
+    except Exception:  # noqa: BLE001  numbers of more than 4,300 digits, and objects of any sort
+        written = f"a value of the type {type(value).__name__}"
     return written if len(written) <= _SHOWN else f"{written[:_SHOWN]}..."
 
 
 def text(value: str) -> str:
     """Return plain text (an enum member as its value); raise `QueryError` for a lone surrogate."""
-    plain = str.__str__(getattr(value, "value", value))
+    meant = getattr(value, "value", value)
+    plain = str.__str__(meant if isinstance(meant, str) else value)
     try:
         plain.encode()
     except UnicodeEncodeError as error:
-        raise QueryError(f"{plain!r} holds a lone surrogate at {error.start}; no record can") from None
+        raise QueryError(
+            f"{shortened(plain)} holds a lone surrogate at {error.start}; no record can"
+        ) from None
     return plain
 
 
 def _ordered(value: object) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise QueryError(f"only numbers and texts have an order, not {value!r}")
+        raise QueryError(f"only numbers and texts have an order, not {shortened(value)}")
     return literal(value)

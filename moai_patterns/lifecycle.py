@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from moai_patterns.backends.base import BackendBase, Removal
 from moai_patterns.backup import BATCH, copy, verify_copy
+from moai_patterns.conditions import shortened
 from moai_patterns.errors import DamageError, RetentionError
 from moai_patterns.instant import DAY, isoformat
 from moai_patterns.query import Query
@@ -39,7 +40,9 @@ class Policy:
         for name in ("compress_after_days", "retain_days"):
             days = getattr(self, name)
             if days is not None and (isinstance(days, bool) or not isinstance(days, int) or days < 0):
-                raise ValueError(f"{name} is a whole number of days from 0 on, or None, not {days!r}")
+                raise ValueError(
+                    f"{name} is a whole number of days from 0 on, or None, not {shortened(days)}"
+                )
 
 
 @dataclass(frozen=True, slots=True)

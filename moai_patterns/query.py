@@ -75,11 +75,11 @@ class Query:
             object.__setattr__(self, name, value)
 
         if self.order not in ("newest", "oldest", "arrival"):
-            raise QueryError(f"order is newest, oldest or arrival, not {self.order!r}")
+            raise QueryError(f"order is newest, oldest or arrival, not {shortened(self.order)}")
         if self.revisions not in ("heads", "all"):
-            raise QueryError(f"revisions is heads or all, not {self.revisions!r}")
+            raise QueryError(f"revisions is heads or all, not {shortened(self.revisions)}")
         if self.limit is not None and (not isinstance(self.limit, int) or isinstance(self.limit, bool)):
-            raise QueryError(f"limit is a whole number or None, not {self.limit!r}")
+            raise QueryError(f"limit is a whole number or None, not {shortened(self.limit)}")
         if self.limit is not None and self.limit < 0:
             raise QueryError(f"limit must not be negative, not {self.limit}")
         kinds = self.pattern_type
@@ -151,7 +151,7 @@ class Query:
 
     def _read(self, cursor: str) -> Key:
         try:
-            order, first, identity, revision = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+            order, first, identity, revision = json.loads(base64.urlsafe_b64decode(text(cursor).encode()))
             if order != self.order:
                 raise QueryError(f"the cursor belongs to a query in the order {order}, not {self.order}")
             if type(first) is not int or type(revision) is not int or abs(revision) >= 2**63:
@@ -182,13 +182,13 @@ def _texts(name: str, value: object, *, alone: bool = False) -> tuple[str, ...]:
     """Return texts as a tuple of plain `str`; an enum member counts as its value."""
     if isinstance(value, str):
         if not alone:
-            raise QueryError(f"{name} takes a list of texts, not one text: [{value!r}]")
+            raise QueryError(f"{name} takes a list of texts, not one text: [{shortened(value)}]")
         return (text(value),)
     if not isinstance(value, Iterable):
-        raise QueryError(f"{name} takes texts, not {value!r}")
+        raise QueryError(f"{name} takes texts, not {shortened(value)}")
     items = tuple(value)
     if not all(isinstance(item, str) for item in items):
-        raise QueryError(f"{name} takes texts, not {items!r}")
+        raise QueryError(f"{name} takes texts, not {shortened(items)}")
     return tuple(map(text, items))
 
 
@@ -204,7 +204,7 @@ def _bound(name: str, value: Bound, *, end: bool = False) -> int | None:
     elif isinstance(value, str):
         stamp = value
     else:
-        raise QueryError(f"{name} takes a timestamp, datetime, date or microseconds, not {value!r}")
+        raise QueryError(f"{name} takes a timestamp, datetime, date or microseconds, not {shortened(value)}")
     try:
         if stamp == ("9999-12-31" if end else "0001-01-01"):
             return LAST if end else FIRST  # everything, though in this zone the day goes on beyond it

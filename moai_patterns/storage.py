@@ -15,7 +15,7 @@ from moai_patterns import backup, lifecycle, spool
 from moai_patterns.arguments import must_be, must_be_days, must_be_seconds, must_be_text
 from moai_patterns.backends.base import Backend, Batch, Problem, Repair, SingleWriter
 from moai_patterns.backends.opening import open_backend
-from moai_patterns.conditions import Condition, text
+from moai_patterns.conditions import Condition, shortened, text
 from moai_patterns.errors import PatternError, QueryError, ValidationError
 from moai_patterns.identifiers import new_id
 from moai_patterns.instant import DAY, isoformat
@@ -97,7 +97,7 @@ class PatternStorage:
         maintenance_interval: float | None = 3600.0,
     ) -> None:
         if durability not in ("os", "group", "record"):
-            raise ValueError(f"durability is os, group or record, not {durability!r}")
+            raise ValueError(f"durability is os, group or record, not {shortened(durability)}")
         must_be_days("compression_threshold_days", compression_threshold_days)
         must_be_days("retention_days", retention_days)
         must_be_seconds("timeout", timeout)
@@ -161,7 +161,7 @@ class PatternStorage:
         that names its position in the stream and says what is stored: every batch before its own.
         """
         if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
-            raise ValueError(f"batch_size is a whole number of at least 1, not {batch_size!r}")
+            raise ValueError(f"batch_size is a whole number of at least 1, not {shortened(batch_size)}")
         stream = iter(patterns)
         stored = 0
         while batch := _next_batch(stream, batch_size, stored):
@@ -221,7 +221,7 @@ class PatternStorage:
     def get_many(self, ids: Iterable[str]) -> list[Record | None]:
         """Return the records of these ids in their order, None where there is none."""
         if isinstance(ids, str) or not isinstance(ids, Iterable):
-            raise QueryError(f"ids takes several ids, not {ids!r}")
+            raise QueryError(f"ids takes several ids, not {shortened(ids)}")
         wanted = list(ids)
         found = {r["pattern_id"]: content(r) for r in self._backend.scan(Query(ids=wanted, limit=None))}
         return [found.get(identity) for identity in wanted]
@@ -476,7 +476,7 @@ def _unlimited(query: Query | None, parameters: dict[str, Any]) -> Query:
     if query is not None and parameters:
         raise QueryError("give a Query or its parameters, not both")
     if query is not None and not isinstance(query, Query):
-        raise QueryError(f"query is a Query, not {query!r}; a kind is given as pattern_type=...")
+        raise QueryError(f"query is a Query, not {shortened(query)}; a kind is given as pattern_type=...")
     try:
         return query or Query(**parameters)
     except TypeError as error:

@@ -6,10 +6,11 @@ import json
 import re
 from typing import Any
 
-from moai_patterns.conditions import Condition, field
+from moai_patterns.conditions import Condition, field, shortened
 from moai_patterns.errors import QueryError
 
-_FORM = re.compile(r"\s*([^\s=!<>]+)\s*(==|!=|<=|>=|<|>|=)\s*(.*?)\s*", re.DOTALL)
+# A lazy value before blanks would be tried at each blank of a long run of them, to its end.
+_FORM = re.compile(r"\s*([^\s=!<>]+)\s*(==|!=|<=|>=|<|>|=)\s*(.*)", re.DOTALL)
 _OPENING = tuple('"[{')  # what begins so was meant as JSON
 _OPERATORS = tuple("=!<>")
 
@@ -28,19 +29,22 @@ def comparison(text: str) -> Condition:
     """
     found = _FORM.fullmatch(text)
     if found is None:
-        raise QueryError(f"{text!r} is no comparison: write PATH OPERATOR VALUE with = == != < <= > or >=")
-    path, operator, written = found.groups()
+        raise QueryError(
+            f"{shortened(text)} is no comparison: write PATH OPERATOR VALUE with = == != < <= > or >="
+        )
+    path, operator = found.groups()[:2]
+    written = found[3].rstrip()
     if not written:
         place = f"at character {found.end(2)}, behind {operator}"
-        raise QueryError(f'{text!r} has no value {place}: write one, "" for the empty text')
+        raise QueryError(f'{shortened(text)} has no value {place}: write one, "" for the empty text')
     try:
         return _compared(field(path), operator, _value(written))
     except RecursionError:
         place = f"at character {found.start(3) + 1}"
-        raise QueryError(f"the value {place} of {text[:60]!r} is nested too deeply") from None
+        raise QueryError(f"the value {place} of {shortened(text)} is nested too deeply") from None
     except json.JSONDecodeError as error:
         place = f"at character {found.start(3) + error.pos + 1}"
-        raise QueryError(f"{text[:60]!r} has no value that can be read {place}: {error.msg}") from None
+        raise QueryError(f"{shortened(text)} has no value that can be read {place}: {error.msg}") from None
 
 
 def _value(written: str) -> Any:
