@@ -429,7 +429,7 @@ def test_an_archive_is_on_the_medium_before_the_source_is_removed(
 ) -> None:
     """What the archive had already, at the level `os`, is flushed too."""
     flushed: list[str] = []
-    real = fileops.sync
+    real = os.fsync
 
     def sync(descriptor: int) -> None:
         flushed.append(os.readlink(f"/proc/self/fd/{descriptor}"))
@@ -442,7 +442,7 @@ def test_an_archive_is_on_the_medium_before_the_source_is_removed(
             archive.compress_old_files()
         storage = PatternStorage("memory", clock=Clock())
         storage.save_many([old, sample("p0", days_ago(0))])
-        monkeypatch.setattr(fileops, "sync", sync)
+        monkeypatch.setattr(os, "fsync", sync)
         assert storage.apply(storage.plan(policy=Policy(None, 90)), archive=archive).expired == 1
     folder = {"hot": "/archive/2025/", "journal": "/archive/journal/"}
     assert form == "cold" or any(folder[form] in path for path in flushed)

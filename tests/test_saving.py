@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from moai_patterns import BusyError, PatternStorage, ValidationError, instant
-from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Batch
 from moai_patterns.backends.memory import MemoryBackend
 from moai_patterns.errors import ConflictError, StoreError
@@ -283,7 +283,7 @@ def test_an_equal_record_is_acknowledged_when_it_is_on_the_medium(
             def refuse(descriptor: int) -> None:
                 raise OSError(5, "Input/output error")
 
-            monkeypatch.setattr(fileops, "sync", refuse)
+            monkeypatch.setattr(os, "fsync", refuse)
             for save in (careful.save, lambda record: careful.save_batch([record])):
                 with nullcontext() if level == "os" else pytest.raises(StoreError, match="Input/output"):
                     save(sample())
