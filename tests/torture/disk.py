@@ -3,7 +3,7 @@
 The model is stricter than most file systems. A flushed file has its bytes, not its name; a flushed
 directory has its entries, not their bytes, nor its own name. Everything else may be there or not, each by
 itself, in any order; only two things are taken for granted: an entry is one of the files that it has named
-since it was flushed, and a file that is being renamed has one of its two names.
+since it was flushed, and a file that is renamed keeps its old name until the new one is where it is found.
 """
 
 from __future__ import annotations
@@ -156,6 +156,7 @@ class Disk:
 
     files: dict[int, File] = field(default_factory=dict)
     folders: dict[int, dict[str, list[Version]]] = field(default_factory=lambda: {ROOT: {}})
+    places: dict[int, tuple[int, str]] = field(default_factory=dict)  # the entry of each directory
     steps: int = 0
 
     def apply(self, step: Step) -> None:
@@ -168,6 +169,7 @@ class Disk:
                 else:
                     self.files[node] = File(dates=[moment])
             case Named(folder, name, node):
+                self.places[node] = folder, name
                 self._put(folder, name, Version(node, self.steps))
             case Unnamed(folder, name):
                 self._put(folder, name, Version(None, self.steps))
@@ -290,7 +292,15 @@ class Image:
         assert version.moved is not None
         folder, name = version.moved
         target = self._disk.folders[folder].get(name)
-        return target is None or target[self._chosen(folder, name)].step >= version.step
+        arrived = target is None or target[self._chosen(folder, name)].step >= version.step
+        return arrived and self._is_reachable(folder)
+
+    def _is_reachable(self, folder: int) -> bool:
+        if folder == ROOT:
+            return True
+        above, name = self._disk.places[folder]
+        named = self._disk.folders[above][name][self._chosen(above, name)].node
+        return named == folder and self._is_reachable(above)
 
     def _chosen(self, folder: int, name: str) -> int:
         return self._slots.get((folder, name), len(self._disk.folders[folder][name]) - 1)

@@ -19,7 +19,7 @@ from torture.disk import Image
 from torture.oracle import everything, judge, judge_after_loss
 from torture.promise import BrokenPromiseError, Promise, Tally
 from torture.recording import Recorder, recorded
-from torture.replay import Cut, Moment, cuts, moments, put
+from torture.replay import Cut, Moment, cuts, moments, put, unflushed
 
 LEVELS = ("record", "group", "os")
 _VERBS = ("save", "many", "update", "delete", "session", "compact", "retain", "copy")
@@ -90,9 +90,10 @@ def cut_last(acts: Sequence[Act], level: str, place: Path, tally: Tally, done: S
         _perform(recorder, level, place / "now/store", acts)
     tally.add("steps recorded", len(recorder.log))
     judging = _Judging(level, place, acts, done)
-    for moment in moments(recorder):
-        if moment.begun == len(acts):
-            judging.look(moment)
+    with unflushed():
+        for moment in moments(recorder):
+            if moment.begun == len(acts):
+                judging.look(moment)
     tally.fired(judging.faults)
     tally.add("trees", judging.trees)
     tally.add("trees of a recovery that was cut", judging.again)
@@ -161,7 +162,7 @@ class _Judging:
                 continue
             self._seen.add(known)
             self.trees += 1
-            with _told(f"tree {self.trees}", moment, cut):
+            with told(f"tree {self.trees}", moment, cut):
                 put(cut.image, self._path)
                 self._judge(moment)
                 if self._choose.random() * _AGAIN < 1:
@@ -178,7 +179,7 @@ class _Judging:
             for cut in [*cuts(amid.disk, self._choose, _MOST_AGAIN), None]:
                 self.again += 1
                 put(Image(amid.disk) if cut is None else cut.image, self._path)
-                with _told("killed in the recovery" if cut is None else "cut in the recovery", amid, cut):
+                with told("killed in the recovery" if cut is None else "cut in the recovery", amid, cut):
                     self._judge(moment, after_kill=cut is None)
 
     def _judge(self, moment: Moment, *, after_kill: bool = False) -> None:
@@ -217,7 +218,7 @@ class _Judging:
 
 
 @contextmanager
-def _told(what: str, moment: Moment, cut: Cut | None) -> Iterator[None]:
+def told(what: str, moment: Moment, cut: Cut | None) -> Iterator[None]:
     """Say of whatever breaks in which tree it did."""
     try:
         yield
