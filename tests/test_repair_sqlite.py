@@ -113,7 +113,7 @@ DAMAGES: dict[str, tuple[str, int]] = {
     "damaged heads and history": ("UPDATE patterns SET data = '1'; UPDATE history SET data = '2'", 373),
     "a lost trigger": ("DROP TRIGGER patterns_superseded", 0),
     "another trigger": (
-        "DROP TRIGGER history_removed;CREATE TRIGGER history_removed AFTER DELETE ON tags BEGIN SELECT 1; END",
+        "DROP TRIGGER history_removed; CREATE TRIGGER history_removed DELETE ON tags BEGIN SELECT 1; END",
         0,
     ),
     "a lost index": ("DROP INDEX patterns_by_kind", 0),

@@ -8,6 +8,8 @@ from moai_patterns.backends.base import Repair
 from moai_patterns.cli import output
 from moai_patterns.cli.options import opened, takes_json, takes_store
 
+_NAMED = 20  # ids that are printed for people; a program gets them all
+
 
 @click.command("repair", short_help="Mend damage; keep damaged originals.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
