@@ -21,10 +21,12 @@ _BACKENDS = ("filesystem", "sqlite")
 _TOGETHER = 1_000
 # Of twenty, one is an interpreter of its own and one the hook command; the others are forked.
 _TWENTY = 20
+# Seconds: on a machine that does other things too, a thousand take longer than the 30 of a default.
+_PATIENCE = 600.0
 _SAVE = """
 import sys
 from moai_patterns import PatternStorage
-with PatternStorage(sys.argv[1], sys.argv[2]) as storage:
+with PatternStorage(sys.argv[1], sys.argv[2], timeout=float(sys.argv[4])) as storage:
     storage.save({"pattern_id": sys.argv[3], "pattern_type": "error_occurrence", "timestamp": "2025-11-20",
                   "data": {"error_type": "a", "error_message": "b"}})
 """
@@ -66,7 +68,7 @@ class Start:
 
     def _starter(self, number: int) -> Callable[[], object]:
         if number % _TWENTY == 0:
-            arguments = (self._backend, str(self.path), f"s{number}")
+            arguments = (self._backend, str(self.path), f"s{number}", str(_PATIENCE))
             return lambda: self._become([sys.executable, "-c", _SAVE, *arguments], b"")
         if number % _TWENTY == 1:
             call = {"hook_event_name": "PostToolUse", "tool_name": "Bash", "tool_use_id": f"s{number}"}
@@ -75,7 +77,7 @@ class Start:
 
     def save(self, name: str) -> None:
         """Save one record."""
-        with closing(opened(self._backend, self.path)) as storage:
+        with closing(opened(self._backend, self.path, timeout=_PATIENCE)) as storage:
             storage.save(record(name, 0, DAYS[0]))
 
     def _become(self, command: Sequence[str], given: bytes) -> None:
