@@ -61,7 +61,7 @@ def copy_key(source: str, target: str) -> None:
             return
         key = fileops.read(source)
         fileops.make_dirs(os.path.dirname(target))
-        fileops.create(target, key)
+        fileops.create(target, key, sync=True)
     except FileExistsError:
         return  # somebody has just redacted something there
     except OSError as error:

@@ -244,6 +244,40 @@ def test_processes_that_race_for_the_key_get_the_same(tmp_path: Path) -> None:
         assert len(keys.pop()) == 32
 
 
+@pytest.mark.parametrize("left", [b"", b"half of a key...", bytes(32)])
+def test_what_a_power_cut_left_of_a_key_is_replaced(tmp_path: Path, left: bytes) -> None:
+    """A file that came back empty, cut or full of zeros is no secret; the next use makes a new key."""
+    path = tmp_path / "store.key"
+    path.write_bytes(left)
+    key = load_key(str(path))
+    assert key == path.read_bytes() == load_key(str(path))
+    assert len(key) == 32
+    assert any(key)
+
+
+def test_a_new_key_is_flushed_before_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Placeholders made with it stay comparable after a power cut."""
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", flushed.append)
+    load_key(str(tmp_path / "store.key"))
+    assert len(flushed) == 1
+
+
+def test_who_comes_second_takes_the_key_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that another process has made since the look for it is the key of both."""
+    path = tmp_path / "store.key"
+    create = fileops.create
+
+    def overtaken(place: str, data: bytes) -> None:
+        path.write_bytes(KEY)
+        create(place, data)
+
+    monkeypatch.setattr(fileops, "create", overtaken)
+    assert load_key(str(path)) == KEY
+
+
 def test_a_key_of_another_length_is_refused(tmp_path: Path) -> None:
     """A file that is no key is left as it is, and the error says what to do."""
     path = tmp_path / "store.key"

@@ -99,7 +99,7 @@ def load_key(path: str) -> bytes:
         try:
             refuse_unsafe_root(path)
             key = read(path)
-            if len(key) == KEY_SIZE:
+            if _is_whole(key):
                 return key
             if len(key) > KEY_SIZE:
                 raise DamageError(f"{path} has {len(key)} bytes, a key has {KEY_SIZE}; restore or remove it")
@@ -108,11 +108,16 @@ def load_key(path: str) -> bytes:
             time.sleep(0.001)
         except FileNotFoundError:
             try:
-                create(path, os.urandom(KEY_SIZE))
+                create(path, os.urandom(KEY_SIZE), sync=True)
             except FileExistsError:
                 continue
             except FileNotFoundError:
                 make_dirs(os.path.dirname(path))
+
+
+def _is_whole(key: bytes) -> bool:
+    """Tell a key from what a power cut may leave of one: a part of it, or zeros, which anybody can guess."""
+    return len(key) == KEY_SIZE and any(key)
 
 
 def _remove_torn(path: str) -> None:
@@ -120,7 +125,7 @@ def _remove_torn(path: str) -> None:
     from moai_patterns.backends.fileops import Lock, read, remove
 
     with Lock(path + ".lock").held(timeout=1.0):
-        if len(read(path)) < KEY_SIZE:
+        if not _is_whole(read(path)):
             remove(path)
 
 
