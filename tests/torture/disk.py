@@ -293,14 +293,17 @@ class Image:
         folder, name = version.moved
         target = self._disk.folders[folder].get(name)
         arrived = target is None or target[self._chosen(folder, name)].step >= version.step
-        return arrived and self._is_reachable(folder)
+        return arrived and self._was_reachable(folder, version.step)
 
-    def _is_reachable(self, folder: int) -> bool:
+    def _was_reachable(self, folder: int, step: int) -> bool:
+        """Tell whether a directory is there, or has gone again after this step."""
         if folder == ROOT:
             return True
         above, name = self._disk.places[folder]
-        named = self._disk.folders[above][name][self._chosen(above, name)].node
-        return named == folder and self._is_reachable(above)
+        if name not in self._disk.folders[above]:
+            return True
+        entry = self._disk.folders[above][name][self._chosen(above, name)]
+        return entry.step > step or (entry.node == folder and self._was_reachable(above, step))
 
     def _chosen(self, folder: int, name: str) -> int:
         return self._slots.get((folder, name), len(self._disk.folders[folder][name]) - 1)
