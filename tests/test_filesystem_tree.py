@@ -12,9 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Batch, Removal
 from moai_patterns.backends.filesystem import manifest, plain_files, reading
 from moai_patterns.backends.filesystem.backend import FilesystemBackend, open_tree
@@ -291,3 +293,42 @@ def test_memory_hardly_grows_with_the_records_of_a_day(tmp_path: Path) -> None:
         command = [sys.executable, "-c", STREAM, str(tmp_path / str(count)), str(count)]
         peaks.append(int(subprocess.run(command, capture_output=True, check=True).stdout))
     assert (peaks[1] - peaks[0]) * 1024 < 20_000_000
+
+
+@pytest.mark.parametrize(
+    ("act", "moment"),
+    [("save", "date"), *((act, "rename") for act in ("save", "update", "many", "delete", "session"))],
+)
+def test_a_draft_that_was_taken_for_left_over_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str, moment: str
+) -> None:
+    """Under a clock that was set ahead a compaction removes what another process is about to publish."""
+    with closing(FilesystemBackend(str(tmp_path / "tree"))) as store:
+        store.write(Batch([stored("old", MIDNIGHT)]))
+        real = getattr(fileops, moment)
+        gone: list[str] = []
+
+        def sweep_first(path: str, *others: Any) -> None:
+            if not gone and os.path.basename(os.path.dirname(path)) == "tmp":
+                gone.append(path)
+                os.unlink(path)
+            real(path, *others)
+
+        monkeypatch.setattr(fileops, moment, sweep_first)
+        session = store.single_writer()
+        acts: dict[str, Callable[[], object]] = {
+            "save": lambda: store.write(Batch([stored("new", MIDNIGHT)])),
+            "update": lambda: store.write(Batch([stored("old", MIDNIGHT, 2)])),
+            "many": lambda: store.write(Batch([stored("new", MIDNIGHT), stored("other", MIDNIGHT)])),
+            "delete": lambda: store.write(Batch(remove=[Removal("old")])),
+            "session": lambda: session.write(Batch([stored("new", MIDNIGHT)])),
+        }
+        acts[act]()
+        session.close()
+
+        found = {(record["pattern_id"], record["_meta"]["revision"]) for record in store.scan(Query())}
+        both = {("old", 1), ("new", 1)}
+        expected = {"update": {("old", 2)}, "many": both | {("other", 1)}, "delete": set()}
+        assert found == expected.get(act, both)
+        assert gone
+        assert store.check(read_data=True) == []

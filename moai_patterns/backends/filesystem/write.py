@@ -104,13 +104,20 @@ class TreeWriter:
         return self.renewing(lambda: self._write_journal(add, remove, fresh)) if add or remove else 0
 
     def renewing(self, act: Callable[[], T]) -> T:
-        """Do what uses the change log; once more, with a new log, when it turns out to be damaged."""
+        """Do what uses the change log; once more, with a new log, when it turns out to be damaged.
+
+        Once more, too, when its draft is gone: after a leap of the clock a compaction takes it for left over.
+        """
         try:
             return act()
         except StaleLogError:
             with self.tree.lock.held(timeout=self.timeout):
                 self.tree.renew_log(self._rebuild)
-            return act()
+        except FileNotFoundError as error:
+            # `utime` says no name.
+            if error.filename is not None and os.path.dirname(error.filename) != self.tree.temporary:
+                raise
+        return act()
 
     def locked(self) -> Locked:
         """Return what a `with` statement needs to hold the tree's lock; it gives the change log."""
