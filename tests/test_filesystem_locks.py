@@ -17,6 +17,7 @@ from moai_patterns.backends.base import Batch, Removal
 from moai_patterns.backends.filesystem import compaction, maintaining, sweeping
 from moai_patterns.backends.filesystem.backend import FilesystemBackend
 from moai_patterns.backends.filesystem.hotlog import HotLog
+from moai_patterns.backends.filesystem.write import TreeWriter
 from moai_patterns.errors import BusyError
 from moai_patterns.instant import DAY
 from moai_patterns.query import Query, Record
@@ -150,11 +151,11 @@ def test_a_forked_child_shares_no_lock_with_its_parent(tmp_path: Path) -> None:
 
 
 def test_who_comes_late_makes_no_second_manifest(tmp_path: Path) -> None:
-    """A store that was opened before there was a tree leaves alone what others have compacted since."""
-    with opened(tmp_path / "tree") as early, opened(tmp_path / "tree") as other:
+    """A writer that was opened before there was a tree leaves alone what others have compacted since."""
+    with closing(TreeWriter(str(tmp_path / "tree"))) as early, opened(tmp_path / "tree") as other:
         other.write(Batch([stored("a", MIDNIGHT)]))
         assert other.compact([TODAY]) == 1
-        early.write(Batch([stored("b", MIDNIGHT)]))
+        early.write([stored("b", MIDNIGHT)])
     with opened(tmp_path / "tree") as store:
         assert store.get("a") is not None
         assert store.count(Query(limit=None)) == 2

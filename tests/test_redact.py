@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from credential_examples import draw
+from moai_patterns.backends import fileops
 from moai_patterns.collect.redact import enabled, load_key, redact, redact_text, suspicious
 from moai_patterns.errors import DamageError
 from sources import ROOT

@@ -104,8 +104,7 @@ counts.get(day)]""",
         archive.flush(ids)
 """,
         new="",
-        test="""\
-tests/test_lifecycle.py::test_an_archive_is_on_the_medium_before_the_source_is_removed[journal]""",
+        test="tests/test_lifecycle.py::test_an_archive_that_cannot_be_flushed_removes_nothing[memory]",
     ),
     Sabotage(
         name="the archive comes after the removal",
