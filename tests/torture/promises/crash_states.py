@@ -10,7 +10,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from moai_patterns import PatternStorage
 from moai_patterns.backends.filesystem import hotlog, torn
@@ -75,7 +74,8 @@ def run(numbers: Sequence[int], place: Path, tally: Tally) -> None:
 def _run(case: Case, place: Path, tally: Tally) -> None:
     done: tuple[Act, ...] = ()
     if not case.is_fresh:
-        small, done = _small(case.level)
+        small = place.with_name(f"small-{case.level}")
+        done = _small(case.level, small)
         shutil.copytree(small, place / "now/store")
     cut_last(list(_acts(case.number, case.verbs, _model(done))), case.level, place, tally, done)
 
@@ -119,23 +119,16 @@ def _perform(recorder: Recorder, level: str, path: Path, acts: Sequence[Act]) ->
         actor.close()
 
 
-def _small(level: str) -> tuple[Path, tuple[Act, ...]]:
-    """Make, once, a tree with segments, history, journals and removals; it goes with this process."""
-    if level not in _MADE:
-        place = TemporaryDirectory(prefix="torture-small-", dir="/dev/shm")
-        path = Path(place.name, "store")
-        acts = tuple(_acts(9_000_000, _BEFORE, {}))
-        with closing(opened("filesystem", path, level)) as storage:
+def _small(level: str, place: Path) -> tuple[Act, ...]:
+    """Make, unless it is there, a tree with segments, history, journals and removals; return its acts."""
+    acts = tuple(_acts(9_000_000, _BEFORE, {}))
+    if not place.exists():
+        with closing(opened("filesystem", place, level)) as storage:
             actor = Actor(storage)
             for act in acts:
                 actor.perform(act)
             actor.close()
-        _MADE[level] = place, acts
-    place, acts = _MADE[level]
-    return Path(place.name, "store"), acts
-
-
-_MADE: dict[str, tuple[TemporaryDirectory[str], tuple[Act, ...]]] = {}
+    return acts
 
 
 class _Judging:
@@ -249,7 +242,7 @@ PROMISES = (
         "at `record` and `group` nothing acknowledged is lost, at `os` nothing is torn or mixed up",
         cases=lambda: 6 * len(_PROGRAMS),
         run=run,
-        fast=40,
+        fast=48,
         chunk=60,
         shards=4,
     ),
