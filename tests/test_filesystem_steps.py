@@ -350,7 +350,8 @@ def test_a_compaction_mends_a_copy_of_the_manifest_that_was_left_behind(
     first, copy = tmp_path / "tree/index.json", tmp_path / "tree/index.copy.json"
     behind = copy.read_bytes()
     compacted.write(Batch(remove=[Removal("noon")]))
-    compacted.compact([TODAY])
+    for _ in range(2):  # until nothing is left to do
+        compacted.compact([TODAY])
     assert copy.read_bytes() == first.read_bytes() != behind
     copy.write_bytes(behind)
     compacted.compact([])

@@ -271,9 +271,9 @@ def test_who_comes_second_takes_the_key_that_is_there(
     path = tmp_path / "store.key"
     create = fileops.create
 
-    def overtaken(place: str, data: bytes) -> None:
+    def overtaken(place: str, data: bytes, **options: Any) -> None:
         path.write_bytes(KEY)
-        create(place, data)
+        create(place, data, **options)
 
     monkeypatch.setattr(fileops, "create", overtaken)
     assert load_key(str(path)) == KEY

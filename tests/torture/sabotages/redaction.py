@@ -78,11 +78,11 @@ tests/test_redact_escapes.py::test_a_secret_behind_escapes_is_found_at_any_depth
         breaks="the same secret has another placeholder in each record",
         file="collect/redact.py",
         old="""\
-                create(path, os.urandom(KEY_SIZE))
+                create(path, os.urandom(KEY_SIZE), sync=True)
             except FileExistsError:
                 continue""",
         new="""\
-                create(path, os.urandom(KEY_SIZE))
+                create(path, os.urandom(KEY_SIZE), sync=True)
             except FileExistsError:
                 return os.urandom(KEY_SIZE)""",
         test="tests/test_redact.py::test_who_comes_second_takes_the_key_that_is_there",
