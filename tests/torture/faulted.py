@@ -1,0 +1,254 @@
+"""One operation with one fault in one of its system calls, and the judgement on what it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import takewhile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from moai_patterns.errors import PatternError
+from torture.acts import DAYS, Act, Model, opened, record
+from torture.operations import Operation, Place, applied, operations
+from torture.oracle import everything, judge
+from torture.promise import BrokenPromiseError
+from torture.strace import Call, Stage, Traced, surroundings, traced
+
+# Dies at the end of the call, before another instruction of its own: SIGKILL comes before the call.
+_AFTER = signal.SIGUSR2
+_DEATHS = {"killed before": signal.SIGKILL, "killed after": _AFTER}
+KILLS = tuple(_DEATHS)
+# A file that the worker makes beside the store: in the trace it ends the operation.
+_MARK = "mark"
+_SECOND = Act(1, "save", (record("second", 0, DAYS[3]),))
+_THIRD = Act(2, "save", (record("third", 0, DAYS[3]),))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An operation on a backend at a level."""
+
+    operation: str
+    backend: str
+    level: str
+
+    def __str__(self) -> str:
+        return f"{self.operation} ({self.backend}, {self.level})"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A fault in one call of an operation.
+
+    `kind` is one of `KILLS`, an error number's name, or that with a `+`: from this call on, each of its name.
+    """
+
+    setting: Setting
+    call: Call
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.setting}: {self.kind} at {self.call.name} {self.call.number} ({self.call.path})"
+
+    @property
+    def inject(self) -> str:
+        """The fault as `strace` takes it."""
+        start = f"{self.call.name}:"
+        if self.kind in _DEATHS:
+            return f"{start}signal={_DEATHS[self.kind].name.removeprefix('SIG')}:when={self.call.number}"
+        return f"{start}error={self.kind.rstrip('+')}:when={self.call.number}{'+' * self.kind.endswith('+')}"
+
+
+class Stores:
+    """The stores that operations begin with, each made once and copied for each run."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._count = 0
+
+    def fresh(self, setting: Setting) -> Path:
+        """Return a new directory with the store of this setting."""
+        pristine = self._place / f"{setting.operation} {setting.backend} {setting.level}".replace(" ", "-")
+        if not pristine.exists():
+            pristine.mkdir()
+            with surroundings(XDG_STATE_HOME=str(pristine), TMPDIR=str(pristine)):
+                operations()[setting.operation].lay(Place(pristine, setting.backend, setting.level))
+        self._count += 1
+        root = self._place / f"run-{self._count}"
+        shutil.copytree(pristine, root)
+        return root
+
+
+def calls_of(setting: Setting, stores: Stores) -> list[Call]:
+    """Return the calls by which an operation changes something, in their order."""
+    root = stores.fresh(setting)
+    operation = operations()[setting.operation]
+
+    def work(stage: Stage) -> None:
+        place = Place(root, setting.backend, setting.level)
+        operation.begin(place)
+        stage.begin()
+        operation.perform(place)
+        stage.say("done")
+        os._exit(0)  # before the collector closes anything
+
+    with surroundings(XDG_STATE_HOME=str(root), TMPDIR=str(root)):
+        done = traced(work, root)
+    if (done.status, done.said) != (0, ["done"]):
+        raise BrokenPromiseError(f"{setting}: it fails without any fault")
+    shutil.rmtree(root)
+    return done.calls
+
+
+def run(point: Point, stores: Stores) -> Traced:
+    """Let an operation meet its fault and judge what it leaves. Raises `BrokenPromiseError`."""
+    root = stores.fresh(point.setting)
+    with surroundings(XDG_STATE_HOME=str(root), TMPDIR=str(root)):
+        try:
+            done = traced(lambda stage: _work(stage, point, root), root, point.inject)
+            _must_have_come(point, done)
+            _judge(point, done, root)
+        except BrokenPromiseError as error:
+            raise BrokenPromiseError(f"{point}: {error}") from error
+    shutil.rmtree(root)
+    return done
+
+
+def _work(stage: Stage, point: Point, root: Path) -> None:
+    operation = operations()[point.setting.operation]
+    place = Place(root, point.setting.backend, point.setting.level)
+    operation.begin(place)
+    stage.begin()
+    _told(stage, "act", lambda: operation.perform(place), is_silent=operation.is_silent)
+    _mark(root)
+    _told(stage, "second", lambda: place.storage.save(_SECOND.puts[0]))
+    stage.recover()
+    _told(stage, "third", lambda: place.storage.save(_THIRD.puts[0]))
+    _told(stage, "close", lambda: _see(stage, place))
+
+
+def _mark(root: Path) -> None:
+    with suppress(OSError):  # the call stands in the trace also when it fails
+        os.close(os.open(root / _MARK, os.O_WRONLY | os.O_CREAT))
+
+
+def acted(done: Traced) -> list[Call]:
+    """Return the calls of the operation itself, without those of what came after it."""
+    return list(takewhile(lambda call: call.path != _MARK, done.calls))
+
+
+def _see(stage: Stage, place: Place) -> None:
+    stage.say("saw " + json.dumps(everything(place.storage), sort_keys=True))
+    place.close()
+
+
+def _told(stage: Stage, what: str, act: Callable[[], object], *, is_silent: bool = False) -> None:
+    """Do something, and tell how it went."""
+    try:
+        act()
+        stage.say(f"{what}: done")
+    except PatternError as error:
+        stage.say(f"{what}: refused {type(error).__name__}: {error}")
+    except Exception:
+        stage.say(f"{what}: refused" if is_silent else f"{what}: raised {traceback.format_exc()}")
+
+
+def _must_have_come(point: Point, done: Traced) -> None:
+    """Raise unless the fault came, and came where it was meant to."""
+    same = [call for call in done.calls if (call.name, call.number) == (point.call.name, point.call.number)]
+    if not same:
+        raise AssertionError(f"{point}: there is no such call this time")
+    if point.kind in _DEATHS:
+        if done.signal != _DEATHS[point.kind] or same[0] != done.calls[-1]:
+            raise AssertionError(f"{point}: it did not die there: {done.status} {done.calls[-1:]}")
+    elif not same[0].injected:
+        raise AssertionError(f"{point}: no error was put in: {same[0]}")
+
+
+def _judge(point: Point, done: Traced, root: Path) -> None:
+    operation = operations()[point.setting.operation]
+    said = dict(line.split(": ", 1) for line in done.said if ": " in line and not line.startswith("saw "))
+    raised = [line for line in done.said if ": raised " in line]
+    if raised:
+        raise BrokenPromiseError(f"an error that is none of ours: {raised}")
+    model = operation.model()
+    pending = [] if operation.is_kept or said.get("act") == "done" else [operation.act]
+    if not pending:
+        model = applied([operation.act], model)
+    place = Place(root, point.setting.backend)
+    if point.kind not in _DEATHS:
+        model = _with_later_saves(point, said, model, place)
+    found = judge(partial(opened, place.backend, place.path), model, pending)
+    saw = [json.loads(line.removeprefix("saw ")) for line in done.said if line.startswith("saw ")]
+    as_read = json.loads(json.dumps(found))
+    if saw and saw[0] != as_read:
+        wrong = {name for name in {*saw[0], *as_read} if saw[0].get(name) != as_read.get(name)}
+        # What waits in a spool whose drain met a fault goes in with the next opening.
+        if not operation.is_kept or wrong - operation.act.touched:
+            raise BrokenPromiseError(
+                f"the process that met the fault does not see {sorted(wrong)} as they are"
+            )
+
+
+def _with_later_saves(point: Point, said: dict[str, str], model: Model, place: Place) -> Model:
+    """Return the model with what the same process has saved after the fault; see that it could."""
+    for what in ("third", "close") if point.kind.endswith("+") else ("second", "third", "close"):
+        if said.get(what) != "done":
+            raise BrokenPromiseError(
+                f"the fault is over, but {what}: {said.get(what)}; act: {said.get('act')}"
+            )
+    acts = [_THIRD]
+    if said["second"] == "done":
+        acts.append(_SECOND)
+    else:
+        with opened(place.backend, place.path) as storage:
+            acts += [_SECOND] if storage.load("second") is not None else []
+    return applied(acts, model)
+
+
+@cache
+def points(settings: tuple[Setting, ...], kinds: Callable[[Call], Sequence[str]]) -> list[Point]:
+    """Return the points of these operations: their calls as they are found now, each with its kinds."""
+    _warmed()
+    found = []
+    with TemporaryDirectory(dir=in_memory()) as name:
+        stores = Stores(Path(name))
+        for setting in settings:
+            for call in calls_of(setting, stores):
+                found += [Point(setting, call, kind) for kind in kinds(call)]
+    return found
+
+
+def in_memory() -> str | None:
+    """Return a directory in memory, or None where there is none."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+@cache
+def _warmed() -> None:
+    """Load whatever any operation loads: a worker that loads it itself makes more calls than others."""
+    with TemporaryDirectory(dir=in_memory()) as name:
+        stores = Stores(Path(name))
+        for operation in operations().values():
+            for backend in operation.backends:
+                _warm(operation, backend, stores)
+
+
+def _warm(operation: Operation, backend: str, stores: Stores) -> None:
+    for level in operation.levels:
+        root = stores.fresh(Setting(operation.name, backend, level))
+        with surroundings(XDG_STATE_HOME=str(root), TMPDIR=str(root)):
+            place = Place(root, backend, level)
+            operation.begin(place)
+            operation.perform(place)
+            place.close()
+            model = applied([operation.act], operation.model())
+            judge(partial(opened, backend, place.path), model)
