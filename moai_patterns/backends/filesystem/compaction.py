@@ -125,7 +125,7 @@ def build(tree: Tree, folding: Folding) -> tuple[Manifest, int, dict[int, str]]:
     if known.guessed and any(manifest.segment_files(tree)):
         raise DamageError(
             f"{known.damage}; what was removed may be among them, so nothing is compacted: bring the "
-            "manifest back from a backup, or copy the store into a new one"
+            "manifest back from a backup, or let `moai-patterns repair` make one of what is there"
         )
     generation = known.generation + 1
     changes: dict[str, dict[int, SegmentFacts | None]] = {part: {} for part in PARTS}

@@ -16,6 +16,7 @@ from moai_patterns.backends.reserve import Reserve
 from moai_patterns.errors import BusyError, DamageError
 from moai_patterns.query import Query
 
+_REMEDY = "; all other days are compacted; `moai-patterns repair` mends what is damaged"
 _PATIENCE = 2.0  # seconds that the removal of compacted sources waits for readers
 
 
@@ -47,7 +48,7 @@ class Maintenance:
             folding = Folding(folding.snapshot, folding.days - damaged.keys())
         self._reserve.freeing(lambda: self._sweep(folding, with_journals=applied))
         if damaged:
-            raise DamageError("; ".join(damaged.values()) + "; all other days are compacted")
+            raise DamageError("; ".join(damaged.values()) + _REMEDY)
         return moved
 
     def _fold(self, days: Sequence[int]) -> tuple[Folding, int, dict[int, str]]:

@@ -88,7 +88,10 @@ class Snapshot:
         """Raise `DamageError` when a journal is damaged: nobody can tell the days of lost lines."""
         for found in self.journals:
             if found.damage:
-                raise DamageError(f"{found.path}: {found.damage}; its other records can be loaded by id")
+                raise DamageError(
+                    f"{found.path}: {found.damage}; its other records can be loaded by id, and "
+                    "`moai-patterns repair` keeps them"
+                )
 
     def must_be_in_place(self) -> None:
         """Raise `BusyError` when a compaction may have moved what this has listed."""

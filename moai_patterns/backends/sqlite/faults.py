@@ -20,14 +20,14 @@ _FULL, _CANTOPEN, _TOOBIG, _MISMATCH, _AUTH, _NOTADB = 13, 14, 18, 20, 23, 26
 # What SQLite says of a statement that is too much for it, under the code for a schema that does not fit.
 _LIMITS = ("too ", "overflow", "cannot ")
 _TAKEN = (1555, 2067, 2579)  # SQLITE_CONSTRAINT_PRIMARYKEY, _UNIQUE and _ROWID
-ADVICE = "; `moai-patterns check --read-data` lists all damage"
+ADVICE = "; `moai-patterns check --read-data` lists all damage, `moai-patterns repair` mends it"
 
 
 def damage(path: str, sentence: str) -> DamageError:
     """Return the error for bytes that are not as they were written.
 
-    >>> print(damage("a.db", "the row with seq 7 is lost"))
-    a.db: the row with seq 7 is lost; `moai-patterns check --read-data` lists all damage
+    >>> print(damage("a.db", "row 7 is lost"))
+    a.db: row 7 is lost; `moai-patterns check --read-data` lists all damage, `moai-patterns repair` mends it
     """
     return DamageError(f"{path}: {sentence}{ADVICE}")
 
