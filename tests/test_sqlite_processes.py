@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -74,6 +74,33 @@ def test_two_hundred_processes_make_one_file(tmp_path: Path) -> None:
         "patterns.db-lock",
         "patterns.db-reserve",
     ]
+
+
+def test_who_waits_to_make_the_file_goes_on_as_soon_as_there_is_one(tmp_path: Path) -> None:
+    """A process that met no file saves into the one made meanwhile, however many others write into it."""
+    path = tmp_path / "patterns.db"
+    with closing(SqliteBackend(str(tmp_path / "made.db"))) as store:
+        store.write(Batch([stored("theirs", 1)]))
+    with Path(f"{path}-lock").open("w") as others:
+        fcntl.flock(others, fcntl.LOCK_EX)
+        waiting = child(lambda: TableWriter(str(path), timeout=10.0).write([stored("mine", 1)]))
+        while str(waiting) not in _who_has_open(path.with_name("patterns.db-lock")):
+            time.sleep(0.001)
+        fcntl.flock(others, fcntl.LOCK_SH)  # as if one write followed the other from now on
+        (tmp_path / "made.db").rename(path)
+        succeed([waiting])
+    with checked(path) as store:
+        assert store.count(EVERYTHING) == 2
+
+
+def _who_has_open(path: Path) -> set[str]:
+    """Return the ids of the processes that have a file open."""
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if link.readlink() == path:
+                found.add(link.parts[2])
+    return found
 
 
 def test_killed_writers_leave_whole_batches(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import time
 from moai_patterns.backends import fileops
 from moai_patterns.backends.reserve import Reserve
 from moai_patterns.backends.sqlite import database, faults, layout
-from moai_patterns.errors import LayoutError, ReadOnlyError, StoreError
+from moai_patterns.errors import BusyError, LayoutError, ReadOnlyError, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ else:
 _PLAIN = ("pattern_id", "pattern_type", "timestamp", "data", "context", "version", "created_at")
 # File systems on which processes of several machines would share the log's index through memory maps.
 _REMOTE = frozenset(("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "fuse.sshfs", "ncpfs"))
+
+_TURN = 0.05  # seconds
 
 
 class PlainLayoutError(ReadOnlyError):
@@ -38,15 +40,34 @@ def create_file(store: Database, end: float) -> None:
     made = _missing(directory)
     fileops.make_dirs(directory)
     refuse_remote(directory)
-    with store.lock.held(timeout=max(0.0, end - time.monotonic())):
-        if database.identity(store.path) is not None:
-            return
-        draft = make_draft(store.path)
-        _set_aside(store.path)
-        fileops.rename(draft, store.path)
-        for entered in (directory, *map(os.path.dirname, made)):
-            fileops.sync_dir(entered)
-        Reserve(store.path + "-reserve", database.RESERVE).make()
+    while database.identity(store.path) is None:
+        if not _locked(store, end):
+            continue
+        try:
+            if database.identity(store.path) is None:
+                draft = make_draft(store.path)
+                _set_aside(store.path)
+                fileops.rename(draft, store.path)
+                for entered in (directory, *map(os.path.dirname, made)):
+                    fileops.sync_dir(entered)
+                Reserve(store.path + "-reserve", database.RESERVE).make()
+        finally:
+            store.lock.release()
+
+
+def _locked(store: Database, end: float) -> bool:
+    """Wait a moment for the lock alone; tell whether it was had. Raises `BusyError` at the end of the time.
+
+    Once there is a file others write into it, so many perhaps that nobody has the lock alone any more.
+    """
+    left = max(0.0, end - time.monotonic())
+    try:
+        store.lock.acquire(timeout=min(left, _TURN))
+    except BusyError:
+        if left > _TURN:
+            return False
+        raise BusyError(f"{store.path}: other processes kept it from being made; try again") from None
+    return True
 
 
 def make_draft(path: str) -> str:
