@@ -155,7 +155,9 @@ def test_who_comes_late_makes_no_second_manifest(tmp_path: Path) -> None:
     with closing(TreeWriter(str(tmp_path / "tree"))) as early, opened(tmp_path / "tree") as other:
         other.write(Batch([stored("a", MIDNIGHT)]))
         assert other.compact([TODAY]) == 1
+        compacted = (tmp_path / "tree/index.json").read_bytes()
         early.write([stored("b", MIDNIGHT)])
+        assert (tmp_path / "tree/index.json").read_bytes() == compacted
     with opened(tmp_path / "tree") as store:
         assert store.get("a") is not None
         assert store.count(Query(limit=None)) == 2
