@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import resource
 import shutil
 import traceback
@@ -13,9 +14,11 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 from moai_patterns import StoreError
-from torture.acts import DAYS, SAVING, Act, Actor, Model, Program, opened, record
+from moai_patterns.backends.reserve import Reserve
+from torture.acts import DAYS, SAVING, Act, Actor, Model, Program, Record, opened, record
 from torture.oracle import everything, judge
 from torture.promise import LINUX, MOUNT, BrokenPromiseError, Promise, Tally
 from torture.scarcity import Blocks, Bytes, Inodes, Limit, ReadOnly, Scarcity, kind_of_full, small_disk
@@ -42,6 +45,7 @@ class Case:
     backend: str
     verb: str
     point: int
+    kind: str = ""
 
     @property
     def level(self) -> str:
@@ -52,6 +56,13 @@ class Case:
     def opens_late(self) -> bool:
         """Every second one."""
         return self.number % 2 == 1
+
+    @property
+    def burden(self) -> list[Record]:
+        """What is saved before the need comes: a log that has to find room before anything is removed."""
+        if self.opens_late or self.backend != "sqlite" or self.verb not in REMOVING["Blocks"]:
+            return []
+        return [record(f"burden-{number}", 0, DAYS[3], 3000) for number in range(300)]
 
 
 def _fill(backend: str, path: Path) -> Model:
@@ -103,7 +114,16 @@ def _suffer(case: Case, path: Path, act: Act, scarcity: Scarcity, model: Model) 
     """Do an act in need and go on when it is over; return what happened."""
     allowed = [model, act.applied(model)]
     storage = None if case.opens_late else opened(case.backend, path, case.level)
+    if storage is not None and case.burden:
+        storage.save_batch(case.burden)
     told: dict[str, object] = {"outcome": "done"}
+    give, given = Reserve.give, list[Reserve]()
+
+    def counted(reserve: Reserve) -> bool:
+        given.append(reserve)
+        return give(reserve)
+
+    mock.patch.object(Reserve, "give", counted).start()  # for as long as this process lives
     scarcity.begin()
     try:
         storage = storage or opened(case.backend, path, case.level)
@@ -124,6 +144,7 @@ def _suffer(case: Case, path: Path, act: Act, scarcity: Scarcity, model: Model) 
         storage.close()
         storage = None
     told["hits"] = scarcity.hits
+    told["given"] = len(given)
     scarcity.end()
     probe = record("afterwards", 0, DAYS[0])
     with storage or opened(case.backend, path, case.level) as again:
@@ -155,6 +176,7 @@ def _apart(act: Callable[[], dict[str, object]]) -> dict[str, object]:
 def _tried(case: Case, place: Path, scarcity: Scarcity, model: Model, tally: Tally) -> dict[str, object]:
     """Run one case on the copy in `place` and judge it; return what happened."""
     path = place / "store"
+    model = {**model, **{put["pattern_id"]: (put,) for put in case.burden}}
     act = _act(case.verb, model)
     told = _apart(lambda: _suffer(case, path, act, scarcity, model))
     scarcity.end()
@@ -242,37 +264,38 @@ def _room(path: Path) -> Iterator[Path]:
 
 # Real file systems
 
-_LEFT = (*range(12), 16, 24, 40, 80)
+_LEFT = (*range(12), 16, 24)
 
 
-def _disk_cases() -> list[tuple[str, str, str, int]]:
-    kinds = (Blocks, Inodes)
-    return [
-        (kind.__name__, backend, verb, left)
-        for left in _LEFT
-        for verb in VERBS
+@cache
+def _disk_cases(verbs: tuple[str, ...], most: int) -> list[Case]:
+    found = [
+        (kind, backend, verb, left, trial)
+        for left in _LEFT[:most]
+        for verb in verbs
         for backend in _BACKENDS
-        for kind in kinds
-        for _ in range(6)  # each level, opened before and after
+        for kind in ("Blocks", "Inodes")
+        for trial in range(6)  # each level, opened before and after
     ]
+    random.Random(0).shuffle(found)  # so that every share of them has some of each
+    return [Case(trial, backend, verb, left, kind) for kind, backend, verb, left, trial in found]
 
 
-def run_disks(numbers: Sequence[int], place: Path, tally: Tally) -> None:
+def run_disks(cases: Callable[[], list[Case]], numbers: Sequence[int], place: Path, tally: Tally) -> None:
     """Each case has a file system of its own, on which so many pages or inodes are left."""
     stores = Stores(place / "stores")
     for number in numbers:
-        kind, backend, verb, left = _disk_cases()[number]
-        case = Case(number, backend, verb, left)
+        case = cases()[number]
         with small_disk(place / "disk", _DISK) as disk:
             copy = disk / "case"
             copy.mkdir()
-            model = stores.copy(backend, copy)
-            scarcity = {"Blocks": Blocks, "Inodes": Inodes}[kind](disk, left)
+            model = stores.copy(case.backend, copy)
+            scarcity = {"Blocks": Blocks, "Inodes": Inodes}[case.kind](disk, case.point)
             before = _stored_bytes(copy)
             told = _tried(case, copy, scarcity, model, tally)
-            tally.fired(told["outcome"] == "refused" or verb in REMOVING["Blocks"])
+            tally.fired(told["outcome"] == "refused" or bool(told["given"]))
             _must_remove(case, scarcity, told)
-            if verb == "retain" and _act(verb, model).removes and backend == "filesystem":
+            if case.verb == "retain" and case.backend == "filesystem":
                 _must_have_freed(case, before, _stored_bytes(copy))
 
 
@@ -284,6 +307,10 @@ def _stored_bytes(place: Path) -> int:
 def _must_have_freed(case: Case, before: int, after: int) -> None:
     if after >= before:
         raise BrokenPromiseError(f"{case}: retention freed nothing: {before} bytes before, {after} after")
+
+
+_SAVING = partial(_disk_cases, tuple(verb for verb in VERBS if verb not in REMOVING["Blocks"]), len(_LEFT))
+_REMOVING = partial(_disk_cases, REMOVING["Blocks"], 4)
 
 
 # Limits of the process, and places that can be read only
@@ -332,13 +359,21 @@ PROMISES = (
     ),
     Promise(
         name="full-disk",
-        sentence="a file system with 0 and a few free blocks or inodes: as above, and what is stored can be "
-        "read; `retain` works at 0 and gives space back",
-        cases=lambda: len(_disk_cases()),
-        run=run_disks,
-        fast=120,
-        chunk=400,
-        shards=2,
+        sentence="0 and a few blocks or inodes free on a disk: as above, and what is stored can be read",
+        cases=lambda: len(_SAVING()),
+        run=partial(run_disks, _SAVING),
+        fast=60,
+        chunk=300,
+        needs=(LINUX, MOUNT),
+    ),
+    Promise(
+        name="full-disk-removal",
+        sentence="`retain`, deletion and compaction with 0 blocks free on a disk, `retain` and deletion with "
+        "0 inodes free: they work, and give space back",
+        cases=lambda: len(_REMOVING()),
+        run=partial(run_disks, _REMOVING),
+        fast=60,
+        chunk=300,
         needs=(LINUX, MOUNT),
     ),
     Promise(
