@@ -361,6 +361,8 @@ def _parsed(line: bytes) -> Record | None:
         entry = loads(line.decode())
         moments = [record["_meta"]["instant"] for record in entry["records"]]
         sound = isinstance(entry["attempts"], int) and all(isinstance(moment, int) for moment in moments)
+        sound = sound and 0 <= entry["attempts"] < ATTEMPTS
+        dumps(entry).encode()  # a line that cannot be written again could not be put off either
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     return entry if sound and moments else None

@@ -142,7 +142,9 @@ class Journal:
             opening = loads(first)
             self.removals: list[Gone] = [(gone[0], gone[1], gone[2]) for gone in opening["remove"]]
             start = int(self.name.partition(".")[0])
-        except (ValueError, KeyError, TypeError, IndexError):
+            if not all(map(_is_removal, self.removals)):
+                raise ValueError("no removal")
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             raise JournalDamageError("line 1: this is not the header of a journal") from None
         self._clear()
         if self.closed:
@@ -191,6 +193,8 @@ class Journal:
             count = end["end"]
             for key, _ in _COLUMNS:
                 getattr(self, key).frombytes(a2b_base64(end[key]))
+            if count != len(self.lengths):  # before so many numbers are made
+                raise ValueError("another number of lines")
             if "seqs" in end:
                 self.seqs.frombytes(a2b_base64(end["seqs"]))
             else:
@@ -224,6 +228,11 @@ class Journal:
             elif not data.startswith(b'{"end":', offset):
                 self.damage = f"line {number}, byte {offset}: this is no record"
             offset = end + 1
+
+
+def _is_removal(gone: Gone) -> bool:
+    gone[0].encode()
+    return type(gone[0]) is str and all(type(number) is int and 0 <= number < 1 << 63 for number in gone[1:])
 
 
 def _facts(line: bytes, loads: Loads) -> tuple[int | None, int, int, int] | None:

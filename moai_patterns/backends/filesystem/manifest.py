@@ -63,7 +63,13 @@ class Days(Mapping[int, SegmentFacts]):
 
     def id_ranges(self) -> list[tuple[str, str, int]]:
         """Return smallest id, largest id and day of each segment, sorted."""
-        return sorted((raw["first_id"], raw["last_id"], day) for day, raw in self._raw.items())
+        try:
+            found = sorted((raw["first_id"], raw["last_id"], day) for day, raw in self._raw.items())
+        except (KeyError, TypeError):
+            found = [("", 0, 0)]
+        if not all(type(first) is type(last) is str for first, last, _ in found):
+            raise DamageError("a manifest holds what are no facts of a segment")
+        return found
 
     def raw(self) -> Mapping[int, Any]:
         """Return the JSON objects."""
@@ -216,7 +222,13 @@ def _parse(raw: bytes) -> Manifest:
         for name, facts in parts.items():
             found[name][day_number(text)] = facts
     dead = tuple(body.get("dead", ()))
+    if not all(type(body[name]) is int for name in ("generation", "seq")) or not all(map(_is_text, dead)):
+        raise DamageError("its numbers are none")
     return Manifest(body["generation"], body["seq"], Days(found["heads"]), Days(found["history"]), dead)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def _checksum(content: bytes) -> str:

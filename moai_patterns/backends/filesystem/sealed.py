@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from binascii import crc32
 
+from moai_patterns.instant import FIRST, LAST
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,5 +57,21 @@ def _open(raw: bytes, loads: Callable[[bytes], Any], mark: bytes, tail: bytes) -
     if at < 0 or raw[at:] != b"%b%d%b" % (mark, crc32(memoryview(raw)[:at]), tail):
         raise ValueError("its checksum does not fit its bytes")
     record: Record = loads(raw)
-    del record["_meta"]["crc32"]
+    # Whoever can write here can make checksums, too: what is no record must not get further.
+    try:
+        del record["_meta"]["crc32"]
+        sound = _is_sound(record, record["_meta"])
+    except (KeyError, TypeError, AttributeError):
+        sound = False
+    if not sound:
+        raise ValueError("its content is no stored record")
     return record
+
+
+def _is_sound(record: Record, meta: Record) -> bool:
+    moment, revision, seq = meta["instant"], meta["revision"], meta.get("seq", 0)
+    if type(record["pattern_id"]) is not str or type(record["pattern_type"]) is not str:
+        return False
+    if not type(moment) is type(revision) is type(seq) is int:
+        return False
+    return FIRST <= moment <= LAST and 0 < revision < 1 << 32 and 0 <= seq < 1 << 63

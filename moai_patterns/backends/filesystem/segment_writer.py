@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -71,8 +72,13 @@ _TYPES = {
 }
 
 
+_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[0-9]+)?")
+
+
 def _are_facts(value: dict[str, Any]) -> bool:
     if {name: type(found) for name, found in value.items()} != _TYPES:
+        return False
+    if not _NAME.fullmatch(value["name"]):  # it becomes a part of a path
         return False
     return all(type(kind) is str and type(number) is int for kind, number in value["kinds"].items())
 
