@@ -43,9 +43,10 @@ def _show(repair: Repair, *, as_json: bool) -> None:
         return
     click.echo(f"{repair.place}: {repair.sentence}")
     if repair.lost != 0:
-        number = (
-            "an unknown number of records" if repair.lost is None else output.counted(repair.lost, "record")
-        )
-        click.echo(f"  lost: {number}{''.join(f'; {name}' for name in repair.lost_ids)}")
+        number = "an unknown number of records"
+        if repair.lost is not None:
+            number = output.counted(repair.lost, "record")
+        names = ", ".join(repair.lost_ids[:_NAMED]) + (", ..." * (len(repair.lost_ids) > _NAMED))
+        click.echo(f"  lost: {number}{names and ': '}{names}")
     if repair.quarantined:
         click.echo(f"  the original: {repair.quarantined}")
