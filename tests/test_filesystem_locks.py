@@ -208,3 +208,20 @@ def test_one_upkeep_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, b
         monkeypatch.setattr(lifecycle, "plan", maintained_meanwhile)
         assert storage.maintain() is not None
         assert others == [None]
+
+
+def test_a_scan_under_way_keeps_the_files_that_it_has_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compaction removes no hot file before it has been read; the next one removes it."""
+    monkeypatch.setattr(maintaining, "_PATIENCE", 0.05)
+    with opened(tmp_path / "tree") as store, opened(tmp_path / "tree") as reader:
+        for number in range(3):
+            store.write(Batch([stored(f"r{number}", MIDNIGHT + number * 1_000_000)]))
+        scan = reader.scan(Query(limit=None, order="oldest"))
+        first = next(scan)
+        store.compact([TODAY])
+        assert len(list(tmp_path.glob("tree/2*/**/*.json"))) == 3
+        assert [record["pattern_id"] for record in (first, *scan)] == ["r0", "r1", "r2"]
+        store.compact([TODAY])
+        assert list(tmp_path.glob("tree/2*/**/*.json")) == []

@@ -409,3 +409,16 @@ def test_a_finding_that_a_compaction_explains_is_none(
 
         monkeypatch.setattr(manifest, "day_directories", compacted_meanwhile)
         assert store.check(read_data=True) == []
+
+
+def test_a_session_takes_batches_of_any_form(tmp_path: Path) -> None:
+    """One record with a removal, several records, or a removal alone are what they are anywhere else."""
+    with opened(tmp_path / "tree") as store:
+        session = store.single_writer()
+        session.write(Batch([stored("a", MIDNIGHT)]))
+        session.write(Batch([stored("b", MIDNIGHT)], [Removal("a")]))
+        session.write(Batch([stored("c", MIDNIGHT), stored("d", MIDNIGHT)]))
+        session.write(Batch(remove=[Removal("c")]))
+        session.close()
+        assert [record["pattern_id"] for record in store.scan(EVERYTHING)] == ["b", "d"]
+        assert store.check(read_data=True) == []

@@ -14,7 +14,7 @@ import pytest
 from forks import child, succeed
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Batch
-from moai_patterns.backends.sqlite import database, write
+from moai_patterns.backends.sqlite import creation, database, write
 from moai_patterns.backends.sqlite.backend import SqliteBackend
 from moai_patterns.conditions import field
 from moai_patterns.errors import BusyError
@@ -152,3 +152,16 @@ def test_no_connection_of_the_parent_is_open_in_a_child(store: SqliteBackend, pa
 
     succeed([child(look)])
     assert store.get("a") is not None
+
+
+def test_a_database_is_made_by_one_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who makes it keeps out others who would make it, or write into it, at the same time."""
+    make_draft, seen = creation.make_draft, list[bool]()
+
+    def looking(place: str) -> str:
+        seen.append(is_free(path, shared=True))
+        return make_draft(place)
+
+    monkeypatch.setattr(creation, "make_draft", looking)
+    with closing(SqliteBackend(str(path))):
+        assert seen == [False]

@@ -284,8 +284,8 @@ tests/test_filesystem_durable.py::test_flushing_ids_flushes_their_files_and_the_
         breaks="a power cut takes a database with all that was acknowledged at level record",
         file="backends/sqlite/creation.py",
         old="""\
-        for entered in (directory, *map(os.path.dirname, made)):
-            fileops.sync_dir(entered)
+                for entered in (directory, *map(os.path.dirname, made)):
+                    fileops.sync_dir(entered)
 """,
         new="",
         test="tests/test_sqlite_durable.py::test_a_new_database_has_a_durable_name",

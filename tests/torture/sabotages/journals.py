@@ -208,4 +208,12 @@ begins anew
         new="                    is_cold = day in folding.days",
         test="tests/test_filesystem_steps.py::test_what_comes_during_a_compaction_stays",
     ),
+    Sabotage(
+        name="a session forgets removals",
+        breaks="a batch of a session that removes something besides adding one record only adds",
+        file="backends/filesystem/session.py",
+        old="        if len(batch.add) != 1 or batch.remove:",
+        new="        if len(batch.add) != 1:",
+        test="tests/test_filesystem_steps.py::test_a_session_takes_batches_of_any_form",
+    ),
 )

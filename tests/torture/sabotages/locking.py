@@ -167,13 +167,9 @@ tests/test_filesystem_locks.py::test_a_lock_whose_file_was_removed_is_taken_on_t
         breaks="""\
 of two processes that make a database at once, one replaces what the other has saved into""",
         file="backends/sqlite/creation.py",
-        old="""\
-    with store.lock.held(timeout=max(0.0, end - time.monotonic())):
-        if database""",
-        new="""\
-    with store.lock.held(shared=True, timeout=max(0.0, end - time.monotonic())):
-        if database""",
-        test="tests/test_contract.py::TestSqlite::test_2_processes_open_an_empty_store_at_once",
+        old="        store.lock.acquire(timeout=min(left, _TURN))",
+        new="        store.lock.acquire(shared=True, timeout=min(left, _TURN))",
+        test="tests/test_sqlite_locks.py::test_a_database_is_made_by_one_alone",
     ),
     Sabotage(
         name="a late maker replaces the manifest",
@@ -197,7 +193,7 @@ a process that opened the root before it was a tree puts an empty manifest over 
                 pass
 """,
         new="",
-        test="tests/test_filesystem_processes.py::test_threads_save_while_another_compacts",
+        test="tests/test_filesystem_locks.py::test_a_scan_under_way_keeps_the_files_that_it_has_listed",
     ),
     Sabotage(
         name="segments are swept beside readers",

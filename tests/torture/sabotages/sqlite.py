@@ -171,9 +171,9 @@ a write]""",
         breaks="the log of a removed database comes back in the new one",
         file="backends/sqlite/creation.py",
         old="""\
-        _set_aside(store.path)
-        fileops.rename""",
-        new="        fileops.rename",
+                _set_aside(store.path)
+                fileops.rename(draft""",
+        new="                fileops.rename(draft",
         test="tests/test_sqlite_processes.py::test_an_orphaned_log_is_set_aside",
     ),
     Sabotage(
