@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import traceback
@@ -26,6 +27,10 @@ from torture.strace import Call, Stage, Traced, surroundings, traced
 _AFTER = signal.SIGUSR2
 _DEATHS = {"killed before": signal.SIGKILL, "killed after": _AFTER}
 KILLS = tuple(_DEATHS)
+# Half of the bytes are written, and the caller is told so; `strace` can only lie about that.
+SHORT = "a short write"
+_WRITES = {"write": "write", "pwrite64": "pwrite"}
+_COUNT = re.compile(r", (\d+)(?:, \d+)?\) = ")
 # A file that the worker makes beside the store: in the trace it ends the operation.
 _MARK = "mark"
 _SECOND = Act(1, "save", (record("second", 0, DAYS[3]),))
@@ -48,7 +53,8 @@ class Setting:
 class Point:
     """A fault in one call of an operation.
 
-    `kind` is one of `KILLS`, an error number's name, or that with a `+`: from this call on, each of its name.
+    `kind` is one of `KILLS`, `SHORT`, an error number's name, or that with a `+`: from this call on, each of
+    its name.
     """
 
     setting: Setting
@@ -59,12 +65,15 @@ class Point:
         return f"{self.setting}: {self.kind} at {self.call.name} {self.call.number} ({self.call.path})"
 
     @property
-    def inject(self) -> str:
-        """The fault as `strace` takes it."""
+    def inject(self) -> tuple[str, ...]:
+        """The fault as `strace` takes it, unless the worker makes it itself."""
+        if self.kind == SHORT:
+            return ()
         start = f"{self.call.name}:"
         if self.kind in _DEATHS:
-            return f"{start}signal={_DEATHS[self.kind].name.removeprefix('SIG')}:when={self.call.number}"
-        return f"{start}error={self.kind.rstrip('+')}:when={self.call.number}{'+' * self.kind.endswith('+')}"
+            return (f"{start}signal={_DEATHS[self.kind].name.removeprefix('SIG')}:when={self.call.number}",)
+        lasts = "+" * self.kind.endswith("+")
+        return (f"{start}error={self.kind.rstrip('+')}:when={self.call.number}{lasts}",)
 
 
 class Stores:
@@ -113,7 +122,7 @@ def run(point: Point, stores: Stores) -> Traced:
     root = stores.fresh(point.setting)
     with surroundings(XDG_STATE_HOME=str(root), TMPDIR=str(root)):
         try:
-            done = traced(lambda stage: _work(stage, point, root), root, point.inject)
+            done = traced(lambda stage: _work(stage, point, root), root, *point.inject)
             _must_have_come(point, done)
             _judge(point, done, root)
         except BrokenPromiseError as error:
@@ -127,12 +136,32 @@ def _work(stage: Stage, point: Point, root: Path) -> None:
     place = Place(root, point.setting.backend, point.setting.level)
     operation.begin(place)
     stage.begin()
+    if point.kind == SHORT:
+        _shorten(point.call, root)
     _told(stage, "act", lambda: operation.perform(place), is_silent=operation.is_silent)
     _mark(root)
     _told(stage, "second", lambda: place.storage.save(_SECOND.puts[0]))
     stage.recover()
+    if operation.finish is not None:
+        _told(stage, "finish", lambda: operation.finish and operation.finish(place))
     _told(stage, "third", lambda: place.storage.save(_THIRD.puts[0]))
     _told(stage, "close", lambda: _see(stage, place))
+
+
+def _shorten(call: Call, root: Path) -> None:
+    """Let this write below the directory write half of what it is given."""
+    name = _WRITES[call.name]
+    real: Callable[..., int] = getattr(os, name)
+    left = [call.below]
+
+    def write(descriptor: int, data: bytes, *rest: int) -> int:
+        left[0] -= os.readlink(f"/proc/self/fd/{descriptor}").startswith(f"{root}/")
+        if left[0] == 0:
+            left[0] = -1
+            data = data[: len(data) // 2]
+        return real(descriptor, data, *rest)
+
+    setattr(os, name, write)
 
 
 def _mark(root: Path) -> None:
@@ -169,8 +198,18 @@ def _must_have_come(point: Point, done: Traced) -> None:
     if point.kind in _DEATHS:
         if done.signal != _DEATHS[point.kind] or same[0] != done.calls[-1]:
             raise AssertionError(f"{point}: it did not die there: {done.status} {done.calls[-1:]}")
+    elif point.kind == SHORT:
+        if _asked(same[0]) * 3 > _asked(point.call) * 2:
+            raise AssertionError(f"{point}: nothing was cut off: {same[0]}")
     elif not same[0].injected:
         raise AssertionError(f"{point}: no error was put in: {same[0]}")
+
+
+def _asked(call: Call) -> int:
+    """Return how many bytes a write was to write."""
+    found = _COUNT.search(call.text)
+    assert found is not None, call
+    return int(found[1])
 
 
 def _judge(point: Point, done: Traced, root: Path) -> None:
@@ -186,7 +225,11 @@ def _judge(point: Point, done: Traced, root: Path) -> None:
     place = Place(root, point.setting.backend)
     if point.kind not in _DEATHS:
         model = _with_later_saves(point, said, model, place)
-    found = judge(partial(opened, place.backend, place.path), model, pending)
+    if operation.finish is not None:
+        operation.finish(place)
+        place.close()
+    open_it = partial(opened, place.backend, place.path)
+    found = judge(open_it, model, pending, after_power_cut=operation.finish is not None)
     saw = [json.loads(line.removeprefix("saw ")) for line in done.said if line.startswith("saw ")]
     as_read = json.loads(json.dumps(found))
     if saw and saw[0] != as_read:
@@ -200,7 +243,8 @@ def _judge(point: Point, done: Traced, root: Path) -> None:
 
 def _with_later_saves(point: Point, said: dict[str, str], model: Model, place: Place) -> Model:
     """Return the model with what the same process has saved after the fault; see that it could."""
-    for what in ("third", "close") if point.kind.endswith("+") else ("second", "third", "close"):
+    lasts = point.kind.endswith("+") or operations()[point.setting.operation].finish is not None
+    for what in ("third", "close") if lasts else ("second", "third", "close"):
         if said.get(what) != "done":
             raise BrokenPromiseError(
                 f"the fault is over, but {what}: {said.get(what)}; act: {said.get('act')}"
@@ -251,4 +295,5 @@ def _warm(operation: Operation, backend: str, stores: Stores) -> None:
             operation.perform(place)
             place.close()
             model = applied([operation.act], operation.model())
-            judge(partial(opened, backend, place.path), model)
+            quarantined = operation.finish is not None
+            judge(partial(opened, backend, place.path), model, after_power_cut=quarantined)

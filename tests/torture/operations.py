@@ -81,6 +81,7 @@ class Operation:
         is_new: whether there is no store yet.
         is_kept: whether what it stores is acknowledged already: it waits in a spool.
         is_silent: whether whoever does it is never told that it failed.
+        finish: what has to be done, when a fault came in between, before all is well; it leaves a quarantine.
         backends, levels: those at which it is something of its own.
     """
 
@@ -93,6 +94,7 @@ class Operation:
     is_new: bool = False
     is_kept: bool = False
     is_silent: bool = False
+    finish: Callable[[Place], object] | None = None
     levels: tuple[str, ...] = ("os", "record")
     backends: tuple[str, ...] = BACKENDS
 
@@ -181,6 +183,19 @@ def _without_index(place: Place) -> None:
     shutil.rmtree(place.path / "index")
 
 
+def _damage(place: Place) -> None:
+    """Cut a manifest, the index of a segment and the last line of a journal: no record is lost."""
+    manifest = place.path / "index.json"
+    manifest.write_bytes(manifest.read_bytes()[:-20])
+    next(place.path.glob("20*/**/*.idx")).write_bytes(b"no index")
+    journal = max(place.path.glob("journal/*.jsonl"))
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))
+
+
+def _repair(place: Place) -> None:
+    place.storage.repair()
+
+
 def _expired() -> tuple[str, ...]:
     heads = {identity: history[-1] for identity, history in applied(_SAVED).items()}
     return tuple(name for name, head in heads.items() if instant(head["timestamp"]) < _CUTOFF * DAY)
@@ -219,6 +234,16 @@ def operations() -> dict[str, Operation]:
             stored=_spool,
             opens=True,
             is_kept=True,
+        ),
+        Operation(
+            "repair",
+            Act(0, "repair"),
+            _repair,
+            stored=_damage,
+            opens=True,
+            finish=_repair,
+            levels=("os",),
+            backends=("filesystem",),
         ),
         capture,
         replace(capture, name="capture, first", is_new=True),

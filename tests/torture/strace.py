@@ -42,11 +42,13 @@ _PATIENCE = 60.0  # seconds after which a worker hangs: a lock is waited for a h
 class Call:
     """One system call that changes something below the directory.
 
-    `number` counts the calls of this name, also those elsewhere; `path` is relative to the directory.
+    `number` counts the calls of this name, also those elsewhere, `below` only those below the directory, to
+    which `path` is relative.
     """
 
     name: str
     number: int
+    below: int
     path: str
     text: str
 
@@ -197,6 +199,7 @@ def _lines(line: socket.socket, worker: int) -> Iterator[str]:
 def calls_in(log: str, root: Path) -> Iterator[Call]:
     """Yield from what `strace` wrote the calls that change something below `root`."""
     counts: Counter[tuple[str, str]] = Counter()
+    below: Counter[str] = Counter()
     for line in log.splitlines():
         found = _CALL.match(line)
         if found is None:
@@ -207,7 +210,8 @@ def calls_in(log: str, root: Path) -> Iterator[Call]:
         counts[found["pid"], name] += 1
         path = _changed(name, arguments, str(root))
         if path is not None:
-            yield Call(name, counts[found["pid"], name], path, f"{name}({arguments}")
+            below[name] += 1
+            yield Call(name, counts[found["pid"], name], below[name], path, f"{name}({arguments}")
 
 
 def _changed(name: str, arguments: str, root: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from torture.faulted import KILLS, Point, Setting, Stores, points, run
+from torture.faulted import KILLS, SHORT, Point, Setting, Stores, points, run
 from torture.operations import operations
 from torture.promise import LINUX, STRACE, BrokenPromiseError, Promise, Tally
 from torture.strace import Call
@@ -50,6 +50,17 @@ def killed() -> list[Point]:
 def failing() -> list[Point]:
     """Return the errors of each call of everything."""
     return points(_of(list(operations())), _errors)
+
+
+def _shorts(call: Call) -> Sequence[str]:
+    """Return what a write of ours may do less; SQLite makes its own, which are cut by a disk that is full."""
+    return (SHORT,) if call.name in ("write", "pwrite64") else ()
+
+
+def shortened() -> list[Point]:
+    """Return the short writes of everything on the tree."""
+    settings = _of([name for name, one in operations().items() if "filesystem" in one.backends])
+    return points(tuple(one for one in settings if one.backend == "filesystem"), _shorts)
 
 
 def _running(chosen: Callable[[], list[Point]]) -> Callable[[Sequence[int], Path, Tally], None]:
@@ -97,6 +108,16 @@ PROMISES = (
         cases=lambda: len(failing()),
         run=_running(failing),
         fast=200,
+        chunk=500,
+        needs=(LINUX, STRACE),
+    ),
+    Promise(
+        name="short-writes",
+        sentence="a write that writes half of its bytes is gone on with, or refused with an error of ours; "
+        "nothing is torn",
+        cases=lambda: len(shortened()),
+        run=_running(shortened),
+        fast=1_000_000,
         chunk=500,
         needs=(LINUX, STRACE),
     ),
