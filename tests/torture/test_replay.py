@@ -6,6 +6,7 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +18,7 @@ from moai_patterns.backends.filesystem.cold import Cold
 from moai_patterns.backends.filesystem.compaction import Folding
 from moai_patterns.backends.filesystem.manifest import Manifest
 from moai_patterns.backends.filesystem.tree import Tree
+from moai_patterns.backends.filesystem.write import TreeWriter
 from torture.acts import FIRST_DAY, Act, Actor, opened, record
 from torture.disk import Image
 from torture.promise import BrokenPromiseError, Tally
@@ -171,6 +173,16 @@ def test_sources_that_are_removed_too_early_are_seen(place: Path, monkeypatch: p
     monkeypatch.setattr(compaction, "build", _build_and_remove)
     with pytest.raises(BrokenPromiseError, match=r"1 acts acknowledged.*ids differ"):
         crash_states.cut_last([_SAVE, _COMPACT], "record", place, Tally())
+
+
+def test_an_id_that_comes_back_is_not_there_twice(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At `os` its removal is not lost alone, or it would have two first revisions."""
+    again = Act(6, "save", (record("a", 1, FIRST_DAY + 1),))
+    crash_states.cut_last([_SAVE, _DELETE, again], "os", place / "flushed", Tally())
+    crash_states.cut_last([_MANY, _DELETE, replace(again, verb="session")], "os", place / "batch", Tally())
+    monkeypatch.setattr(TreeWriter, "_flush_removals", _no_flush)
+    with pytest.raises(BrokenPromiseError, match="there twice"):
+        crash_states.cut_last([_SAVE, _DELETE, again], "os", place / "unflushed", Tally())
 
 
 @pytest.mark.parametrize("acts", [acts for _, _, acts in PLANTED.values()], ids=PLANTED)

@@ -309,6 +309,7 @@ class TreeWriter:
         head = lookup.head(trace, identity)
         if head is not None:
             raise ConflictError(f"{identity!r} is at revision {head['_meta']['revision']} already")
+        self._flush_removals(trace)
         return True
 
     def _write_journal(self, add: Sequence[Record], remove: Sequence[Removed], fresh: bool) -> int:
@@ -371,6 +372,7 @@ class TreeWriter:
         """Raise `ConflictError` unless each record follows its head; `heads` are known from this batch."""
         lookup = self.lookup()
         lookup.refresh()
+        before: list[Found] = []
         for record in add:
             identity, revision = record["pattern_id"], record["_meta"]["revision"]
             known = heads.get(identity)
@@ -378,9 +380,25 @@ class TreeWriter:
                 trace = lookup.trace(log, identity, digest(identity))
                 head = None if trace is None else lookup.head(trace, identity)
                 known = 0 if head is None else head["_meta"]["revision"]
+                before += trace or () if head is None else ()
             if revision != known + 1:
                 raise ConflictError(f"{identity!r} is at revision {known}, not {revision - 1}")
             heads[identity] = revision
+        self._flush_removals(before)
+
+    def _flush_removals(self, trace: Sequence[Found]) -> None:
+        """Bring to the medium what removed an id that comes back, whatever the level.
+
+        Its revisions count from 1 again: if a power cut took the removal alone, it would have two of each.
+        """
+        files = {self.tree.file_of(place) for _, _, place, _ in trace if place.endswith(":-")}
+        for path in sorted(files):
+            try:
+                fileops.sync_file(path)
+            except FileNotFoundError:
+                pass  # compacted: what it removed is gone from the medium
+        if files:
+            fileops.sync_dir(self.tree.journals)
 
     def _announce(self, log: HotLog, draft: _Draft, seq: int | None = None) -> None:
         """Write the change log, then give the journal its name: the commit."""
@@ -397,6 +415,7 @@ class TreeWriter:
 
     def publish(self, temporary: str, target: str) -> None:
         """Give a file its name, in a directory that may be missing, or be removed as empty just now."""
+        fileops.must_not_lead_away(self.tree.root, os.path.dirname(target))
         while True:
             try:
                 return fileops.rename(temporary, target)
