@@ -12,6 +12,7 @@ import threading
 import time
 from contextlib import closing, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -274,6 +275,30 @@ def test_another_programs_transaction_is_waited_for(tmp_path: Path) -> None:
             writer.database.timeout = 30.0
             threading.Timer(0.1, lambda: other.execute("ROLLBACK")).start()
             writer.write([stored("third", 1)])
+
+
+@pytest.mark.parametrize("late", [0.0, 0.002])
+def test_who_has_waited_longer_looks_more_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: float
+) -> None:
+    """A writer comes back sooner the longer it has waited, unless the machine already wakes it too late."""
+    path = tmp_path / "patterns.db"
+    with closing(SqliteBackend(str(path))) as store, closing(sqlite3.connect(path)) as other:
+        store.write(Batch([stored("first", 1)]))
+        other.execute("BEGIN IMMEDIATE")
+        now, pauses = [0.0], []
+
+        def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            now[0] += seconds + late
+
+        clock = SimpleNamespace(monotonic=lambda: now[0], sleep=sleep, perf_counter_ns=lambda: 512)
+        monkeypatch.setattr("moai_patterns.backends.sqlite.database.time", clock)
+        with closing(sqlite3.connect(path, timeout=0)) as waiting, pytest.raises(BusyError):
+            store._database.attempt(lambda: waiting.execute("BEGIN IMMEDIATE"), end=10.0)
+        monkeypatch.undo()
+        assert pauses[-2] == (0.02 if late else 0.004)
+        assert max(pauses) <= 0.02
 
 
 def test_a_replaced_file_is_noticed(tmp_path: Path) -> None:

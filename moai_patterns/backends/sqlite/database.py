@@ -100,7 +100,7 @@ class Database:
 
     def attempt(self, action: Callable[[], T], end: float) -> T:
         """Return what `action` returns; try again while other processes are in the way, then translate."""
-        pause = 0.0002
+        pause, began = 0.0002, time.monotonic()
         while True:
             try:
                 return action()
@@ -110,9 +110,15 @@ class Database:
                 left = end - time.monotonic()
                 if left <= 0 or not faults.passing(error):
                     raise faults.translate(error, self.path) from error
-            # Jitter, so that many writers do not come back in step.
-            time.sleep(min(left, pause * (0.5 + time.perf_counter_ns() % 1024 / 1024)))
-            pause = min(pause * 1.5, 0.02)
+            # Jitter, so that many writers do not come back in step. Who has waited longer looks more often:
+            # else luck keeps one of many waiting ten times as long as the others. Not where the machine has
+            # no time for that.
+            asked = min(left, pause * (0.5 + time.perf_counter_ns() % 1024 / 1024))
+            woken = time.monotonic() + asked
+            time.sleep(asked)
+            now = time.monotonic()
+            longest = 0.02 if now - woken > 0.001 else max(0.004, 0.02 / (1 + now - began))
+            pause = min(pause * 1.5, longest)
 
     def committed(self, connection: sqlite3.Connection) -> None:
         """Checkpoint now and then, after a commit, so that the log stays bounded.
