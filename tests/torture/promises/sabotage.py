@@ -59,7 +59,7 @@ class Copy:
             start_new_session=True,
         )
         try:
-            output, _ = run.communicate(timeout=PATIENCE)
+            output, _ = run.communicate(timeout=PATIENCE * len(nodes))
         except BaseException as error:
             # With all that the test has started: the session is its own.
             os.killpg(run.pid, signal.SIGKILL)
