@@ -41,6 +41,7 @@ _UNFIT = f"""
 _HIGHEST = (
     "SELECT max(seq) FROM (SELECT max(seq) AS seq FROM patterns UNION ALL SELECT max(seq) FROM history)"
 )
+_ROWS_IN_PAGE, _LEAST_PAGE = 256, 512
 _NAMED = 20  # ids that a sentence lists
 
 
@@ -90,13 +91,14 @@ class _Mending:
         self._aside: list[_Aside] = []
         self._raised: list[str] = []
         self._told: list[Repair] = []
+        self._unread: list[Repair] = []
         self._highest = 0
         self._missed = False
 
     def survey(self) -> list[Repair]:
         """Return what would be done, as far as that can be told from reading alone."""
         self._look()
-        if not (self._told or self._aside or self._rest()):
+        if not (self._told or self._missed or self._aside or self._rest()):
             return []
         place, _ = quarantine.rows_place(self._path, [entry.told() for entry in self._aside])
         return self._report(place, quarantine.place_for(self._path) if self._missed else "")
@@ -106,7 +108,7 @@ class _Mending:
         if lost := lost_commits(self._path):
             self._told.append(Repair(self._path + "-wal", lost, None, (), quarantine.keep_log(self._path)))
         self._look()
-        if not (self._told or self._aside or self._rest()):
+        if not (self._told or self._missed or self._aside or self._rest()):
             return []
         before = list(self._aside)
         if not self._missed:
@@ -134,12 +136,13 @@ class _Mending:
 
     def _note(self, table: Table) -> None:
         self._highest = max(self._highest, table.highest)
+        self._missed = self._missed or bool(table.missed)
         lost = table.lost()
-        if table.missed:
-            self._missed = True
+        if table.missed or lost:
             ids = tuple(identity for _, identity in lost or ())
             number = None if lost is None else len(lost)
-            self._told.append(Repair(f"{self._path}: {table.name}", "rows that cannot be read", number, ids))
+            place = f"{self._path}: {table.name}"
+            self._unread.append(Repair(place, "rows that cannot be read", number, ids))
 
     def _rest(self) -> list[Repair]:
         """Return what `check` found beside damaged rows and what stands in them as it was written."""
@@ -156,11 +159,13 @@ class _Mending:
     def _lost_ids(self) -> set[str]:
         """Return the ids of which it is told already that something is lost."""
         return {str(entry.row[0]) for entry in self._aside} | {
-            name for repair in self._told for name in repair.lost_ids
+            name for repair in (*self._told, *self._unread) for name in repair.lost_ids
         }
 
     def _report(self, place: str, original: str) -> list[Repair]:
-        told = [replace(repair, quarantined=repair.quarantined or original) for repair in self._told]
+        told = list(self._told)
+        if original:
+            told += [replace(repair, quarantined=original) for repair in self._unread]
         for entry in self._aside:
             where = f"{self._path}: {entry.table} row {entry.row[SEQ]} (id {entry.row[0]!r})"
             told.append(Repair(where, f"the row {entry.reason}", 1, (str(entry.row[0]),), place))
@@ -241,6 +246,8 @@ class _Mending:
         """Build a new database and put it in the place of this one; return where that is, and its rows."""
         with closing(lenient(self._path)) as connection:
             self._empty_log(connection)
+            # Nothing may tell how far the numbers of lost rows went, but so many are never in a page.
+            self._highest += _ROWS_IN_PAGE * (os.stat(self._path).st_size // _LEAST_PAGE + _pages(self._path))
             draft = make_draft(self._path)
             with closing(connect(draft)) as fresh:
                 fresh.execute("BEGIN")
@@ -290,6 +297,15 @@ class _Mending:
                 self._aside.append(_Aside(table.name, row, fault))
             taken += not fault
         return taken
+
+
+def _pages(path: str) -> int:
+    """Return how many pages the header says that the file has, in case it was cut off."""
+    descriptor = fileops.open_read(path)
+    try:
+        return min(int.from_bytes(fileops.read_at(descriptor, 4, 28), "big"), 1 << 30)
+    finally:
+        os.close(descriptor)
 
 
 def _fault(row: Row) -> str:

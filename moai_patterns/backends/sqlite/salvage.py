@@ -82,8 +82,6 @@ class Table:
 
         None where no index tells.
         """
-        if not self.missed:
-            return []
         try:
             known = self._connection.execute(_KNOWN.format(table=self.name)).fetchall()
         except DAMAGED:
