@@ -62,7 +62,7 @@ class Day:
         with self._storage() as storage:
             problems = storage.check(read_data=True)
         _must(not problems, f"check finds {[str(problem) for problem in problems[:3]]}")
-        tally.add("checkpoints" if self._backend == "sqlite" else "records compacted", self._moved[0])
+        tally.add("reclaims" if self._backend == "sqlite" else "records compacted", self._moved[0])
         tally.add("records changed meanwhile", self._saved[0])
         tally.fired(self._moved[0])
 

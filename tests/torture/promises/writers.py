@@ -60,6 +60,7 @@ class Load:
         writers = len(self._shares)
         self._acknowledged = Shared(writers)
         self._reads, self._moved, self._expired = Shared(_READERS), Shared(1), Shared(1)
+        self._log = Shared(1)
 
     def run(self, tally: Tally) -> None:
         """Do it all. Raises `BrokenPromiseError` when anything failed, is missing, double or in part."""
@@ -115,6 +116,9 @@ class Load:
             gone = storage.delete_old_patterns(_KEPT_DAYS)
             _must(gone == 5, f"retention removed {gone} records of 5")
             self._expired[0] += gone
+        log = self._place / "store.db-wal"
+        if log.exists():
+            self._log[0] = max(self._log[0], log.stat().st_size)
 
     def _read(self, reader: int) -> None:
         choose = random.Random()
@@ -176,8 +180,10 @@ class Load:
         tally.add("saves", self._acknowledged.total(range(len(self._shares))))
         tally.add("reads meanwhile", reads)
         tally.add("records expired meanwhile", expired)
-        name = "checkpoints" if self._backend == "sqlite" else "records compacted"
+        name = "reclaims" if self._backend == "sqlite" else "records compacted"
         tally.add(f"{name} meanwhile", moved)
+        if self._backend == "sqlite":
+            tally.see("sqlite: MiB of the log at most", round(self._log[0] / (1 << 20), 1))
         took = array("d")
         for file in self._place.glob("took-*"):
             took.frombytes(file.read_bytes())
