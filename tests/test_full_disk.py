@@ -45,8 +45,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PatternS
 
 def reserve_of(storage: PatternStorage) -> Path:
     """Where the reserve of a store lies."""
-    path = Path(storage.backend.path)  # type: ignore[attr-defined]
-    return path / "reserve" if path.is_dir() else path.with_name(f"{path.name}-reserve")
+    return Path(f"{storage.backend.path}.reserve")  # type: ignore[attr-defined]
 
 
 def full(*_of_no_interest: object, **_likewise: object) -> Any:
@@ -82,6 +81,36 @@ def test_a_part_that_has_become_too_small_is_made_whole(tmp_path: Path) -> None:
     os.truncate(tmp_path / "reserve" / "3", 5)
     reserve.renew()
     assert reserve.size() == 1 << 20
+
+
+def test_a_tree_on_a_file_system_of_its_own_has_its_reserve_inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies beside a mount point would be space on another disk."""
+    real = os.stat
+
+    def stat(path: Any, **options: Any) -> os.stat_result:
+        facts = real(path, **options)
+        if path != str(tmp_path):
+            return facts
+        return os.stat_result((*facts[:2], facts.st_dev + 1, *facts[3:]))
+
+    (tmp_path / "store").mkdir()
+    monkeypatch.setattr(os, "stat", stat)
+    with closing(FilesystemBackend(str(tmp_path / "store"))) as store:
+        store.write(Batch([stored("one", MIDNIGHT)]))
+        assert store.sizes()["reserve"] == 1 << 20
+        assert store.sizes()["hot"] < 1000
+        assert store.check(read_data=True) == []
+    assert len(list((tmp_path / "store" / "reserve").iterdir())) == PARTS
+
+
+def test_a_reserve_grows_with_what_has_to_be_written_first(tmp_path: Path) -> None:
+    """A manifest of many years is written twice before anything of the tree can go."""
+    reserve = Reserve(str(tmp_path / "reserve"))
+    reserve.renew()
+    reserve.renew(4 << 20)
+    assert reserve.size() == 4 << 20
 
 
 def test_a_small_disk_gets_no_reserve_with_the_first_save(

@@ -99,11 +99,11 @@ def test_files_are_private_under_any_umask(tmp_path: Path, umask: int) -> None:
         with closing(SqliteBackend(str(path))) as store:
             store.write(Batch([stored("one", MIDNIGHT)]))
             modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
-            reserved = {stat.S_IMODE(file.stat().st_mode) for file in path.parent.glob("*-reserve/*")}
+            reserved = {stat.S_IMODE(file.stat().st_mode) for file in path.parent.glob("*.reserve/*")}
     finally:
         os.umask(before)
     names = ["patterns.db", "patterns.db-lock", "patterns.db-shm", "patterns.db-wal"]
-    assert modes == {**dict.fromkeys(names, 0o600), "patterns.db-reserve": 0o700}
+    assert modes == {**dict.fromkeys(names, 0o600), "patterns.db.reserve": 0o700}
     assert reserved == {0o600}
     assert {stat.S_IMODE(place.stat().st_mode) for place in path.parents[:2]} == {0o700}
 

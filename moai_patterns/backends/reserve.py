@@ -1,6 +1,6 @@
 """Space that a store sets aside, because removing needs some before it gives any back.
 
-Beside what is stored lie files of real blocks, `1` to `8` in a directory of their own. Whoever removes or
+Beside a store lie files of real blocks, `1` to `8` in a directory of their own. Whoever removes or
 compacts on a full disk gives up one after the other, as many as it takes, and makes them again when it
 is done. A save never touches them: a disk that is full stays full for it.
 """
@@ -53,8 +53,9 @@ class Reserve:
         if cheap and _free(os.path.dirname(self._place)) >= _PLENTY * PARTS * self._part:
             self.renew()
 
-    def renew(self) -> None:
-        """Set aside what is missing, as far as the disk has room for it twice."""
+    def renew(self, size: int = 0) -> None:
+        """Set aside what is missing, and `size` if that is more, as far as the disk has room for it twice."""
+        self._part = max(self._part, -(-size // PARTS))
         try:
             for path in self._parts:
                 known = os.path.lexists(path)

@@ -14,7 +14,7 @@ import orjson
 
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import BackendBase, Batch, Problem, Repair, SingleWriter
-from moai_patterns.backends.filesystem import checking, counting
+from moai_patterns.backends.filesystem import checking, counting, manifest
 from moai_patterns.backends.filesystem.arrival import by_arrival
 from moai_patterns.backends.filesystem.compaction import Folding
 from moai_patterns.backends.filesystem.lookup import EVERYTHING, HEADS
@@ -189,7 +189,9 @@ class FilesystemBackend(BackendBase):
                 raise
             moved = sum(self.compact([day]) for day in days)
         if self._tree.exists:
-            self._reserve.renew()
+            # Whatever removes something writes the manifest twice, and that of many years is large.
+            _, _, size = manifest.seen(self._tree)
+            self._reserve.renew(4 * size)
         return moved
 
     def reclaim(self) -> None:
@@ -213,7 +215,7 @@ class FilesystemBackend(BackendBase):
 
     def sizes(self) -> dict[str, int]:
         """Return apparent bytes: `hot`, `cold` (segments, indexes), `other` (log, manifest), `reserve`."""
-        return counting.sizes(self._tree)
+        return {**counting.sizes(self._tree), "reserve": self._reserve.size()}
 
     def facts(self) -> dict[str, Any]:
         """Return layout, generation and number of journals."""

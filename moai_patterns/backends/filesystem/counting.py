@@ -89,8 +89,8 @@ def _by_facts(snapshot: Snapshot, day: int, query: Query, changed: set[int]) -> 
 
 
 def sizes(tree: Tree) -> dict[str, int]:
-    """Return apparent bytes of what is hot, cold and neither, and of what is set aside for a full disk."""
-    found = {"hot": 0, "cold": 0, "other": 0, "reserve": 0}
+    """Return apparent bytes of what is hot, cold and neither."""
+    found = {"hot": 0, "cold": 0, "other": 0}
     for directory, _, names in os.walk(tree.root):
         top = os.path.relpath(directory, tree.root).split(os.sep)[0]
         for name in names:
@@ -102,8 +102,6 @@ def sizes(tree: Tree) -> dict[str, int]:
                 found["cold"] += size
             elif top in ("index", "tmp", "."):
                 found["other"] += size
-            elif top == "reserve":
-                found["reserve"] += size
-            else:
+            elif top != "reserve":
                 found["hot"] += size
     return found

@@ -40,7 +40,6 @@ class Tree:
         self.journals = os.path.join(self.root, "journal")
         self.index = os.path.join(self.root, "index")
         self.temporary = os.path.join(self.root, "tmp")
-        self.reserve = os.path.join(self.root, "reserve")
         self._temporary = os.path.join(self.temporary, os.urandom(4).hex())
         self.lock = fileops.Lock(os.path.join(self.root, ".lock"))
         self._log: HotLog | None = None
@@ -50,6 +49,15 @@ class Tree:
     def path(self, relative: str) -> str:
         """Return the absolute path of a part of the tree."""
         return os.path.join(self.root, relative)
+
+    @property
+    def reserve(self) -> str:
+        """Where space is set aside: beside the root, but inside where that is a file system of its own."""
+        try:
+            apart = os.stat(self.root).st_dev != os.stat(os.path.dirname(self.root)).st_dev
+        except OSError:
+            apart = False  # it is still to be made
+        return self.path("reserve") if apart else self.root + ".reserve"
 
     @property
     def exists(self) -> bool:

@@ -81,7 +81,7 @@ class SqliteBackend(BackendBase):
         self._database = self._writer.database
         self.path: str = self._database.path
         self.durability = durability
-        self._reserve = Reserve(self.path + "-reserve", RESERVE)
+        self._reserve = Reserve(self.path + ".reserve", RESERVE)
         self._readers = Readers(self._database, self._reserve)
         # A connection that is merely dropped, by the end of the interpreter say, closes without the lock.
         self._end = finalize(self, _close, self._readers, self._writer, self._reserve)

@@ -50,7 +50,7 @@ def create_file(store: Database, end: float) -> None:
                 fileops.rename(draft, store.path)
                 for entered in (directory, *map(os.path.dirname, made)):
                     fileops.sync_dir(entered)
-                Reserve(store.path + "-reserve", database.RESERVE).make()
+                Reserve(store.path + ".reserve", database.RESERVE).make()
         finally:
             store.lock.release()
 
