@@ -35,6 +35,7 @@ from moai_patterns.errors import (
     DamageError,
     LayoutError,
     ReadOnlyError,
+    StoreError,
 )
 from moai_patterns.instant import isoformat
 from moai_patterns.lightjson import dumps, loads
@@ -373,3 +374,5 @@ def _lines(path: str, offset: int) -> list[bytes]:
         return [line for line in read(path)[offset:].split(b"\n") if line.strip()]
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise StoreError(error.errno, f"it cannot be read: {error.strerror}", path) from None

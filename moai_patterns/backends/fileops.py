@@ -256,6 +256,25 @@ def make_dirs(path: str) -> None:
         os.chmod(path, _DIRECTORY)  # the umask took bits that the owner needs
 
 
+def must_not_lead_away(root: str, directory: str) -> None:
+    """Raise `OSError` when a directory, or one between it and `root`, is a symbolic link.
+
+    >>> must_not_lead_away("/", "/proc/self/fd")
+    Traceback (most recent call last):
+    ...
+    OSError: [Errno 40] a symbolic link stands in the place of a directory of the store: '/proc/self'
+    """
+    while len(directory) > len(root):
+        try:
+            linked = stat.S_ISLNK(os.lstat(directory).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            linked = False
+        if linked:
+            sentence = "a symbolic link stands in the place of a directory of the store"
+            raise OSError(errno.ELOOP, sentence, directory)
+        directory = os.path.dirname(directory)
+
+
 def sync_dir(path: str) -> None:
     """Wait until the directory's entries are on the medium (Windows offers no such thing)."""
     if os.name != "posix":

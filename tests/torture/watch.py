@@ -51,7 +51,8 @@ class _Hook:
         if event == "open":
             self._opened(*arguments[:3])
         elif event in _CHANGES:
-            for path in arguments[: _CHANGES[event]]:
+            # What a link says is a text; where it stands is what is touched.
+            for path in arguments[event == "os.symlink" : _CHANGES[event]]:
                 self._path(event, path, changed=True)
         elif event.startswith(_FORBIDDEN):
             self.seen.append(f"{event} {arguments!r}"[:300])
@@ -150,12 +151,15 @@ class Watch:
 
     def remove(self, path: Path) -> None:
         """Remove a file or a tree; it is done by descriptors, which an audit hook cannot place."""
+        self.resting(lambda: _remove(path))
+
+    def resting(self, act: Callable[[], object]) -> None:
+        """Do something that the watch must not see."""
         places, _hook[0].places = _hook[0].places, ()
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-        _hook[0].places = places
+        try:
+            act()
+        finally:
+            _hook[0].places = places
 
     def must_be_quiet(self) -> None:
         """Raise when somebody has called, or touched the canary."""
@@ -174,6 +178,13 @@ class Watch:
         os.read(self._inotify, 4096)  # that was this listing
         if names := set(os.listdir(self.place.parent)) - {"place", "canary"}:
             raise BrokenPromiseError(f"beside the place there is {names}")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 class _EndlessError(BaseException):

@@ -287,4 +287,7 @@ def _numbered(directory: str, digits: int) -> list[str]:
         found = os.listdir(directory)
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [os.path.join(directory, n) for n in sorted(found) if len(n) == digits and n.isdecimal()]
+    paths = [os.path.join(directory, n) for n in sorted(found) if len(n) == digits and n.isdecimal()]
+    for path in paths:
+        fileops.must_not_lead_away(directory, path)
+    return paths

@@ -138,6 +138,9 @@ def _journals(tree: Tree) -> tuple[list[Announced], int]:
 
 def _entries(directory: str, digits: int) -> list[str]:
     try:
-        return [name for name in os.listdir(directory) if len(name) == digits and name.isdecimal()]
+        found = [name for name in os.listdir(directory) if len(name) == digits and name.isdecimal()]
     except (FileNotFoundError, NotADirectoryError):
         return []
+    for name in found:
+        fileops.must_not_lead_away(directory, os.path.join(directory, name))
+    return found

@@ -22,6 +22,7 @@ MANIFEST = "index.json"
 # So that the layout can be told from the first bytes of a manifest of any size.
 _OPENING = b'{"layout":%d,' % LAYOUT
 _PARTS = {"index", "journal", "tmp", "history", "quarantine", ".lock"}
+_DIRECTORIES = ("index", "journal", "tmp", "history", "quarantine", "reserve")
 _counter = count()
 
 
@@ -169,6 +170,8 @@ class Tree:
     def _recognise(self) -> bool:
         """Tell whether a tree of our layout is there; False when there is nothing yet."""
         fileops.refuse_unsafe_root(self.root)
+        for name in _DIRECTORIES:
+            fileops.must_not_lead_away(self.root, os.path.join(self.root, name))
         try:
             descriptor = fileops.open_read(self.manifest)
         except FileNotFoundError:
