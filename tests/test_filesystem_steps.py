@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,7 +17,7 @@ from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Batch, Removal
 from moai_patterns.backends.filesystem import compaction, manifest, torn
 from moai_patterns.backends.filesystem.backend import FilesystemBackend
-from moai_patterns.errors import DamageError, StoreError
+from moai_patterns.errors import DamageError, LayoutError, StoreError
 from moai_patterns.instant import DAY
 from moai_patterns.query import Query, Record
 from moai_patterns.testing.pools import MIDNIGHT, stored
@@ -422,3 +423,33 @@ def test_a_session_takes_batches_of_any_form(tmp_path: Path) -> None:
         session.close()
         assert [record["pattern_id"] for record in store.scan(EVERYTHING)] == ["b", "d"]
         assert store.check(read_data=True) == []
+
+
+def test_loose_ids_with_one_hash_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newer revision, or a removal, of another id with the same hash changes nothing about the first."""
+    with opened(tmp_path / "tree") as store:
+        for name, module in list(sys.modules.items()):
+            if name.startswith("moai_patterns.backends.filesystem.") and hasattr(module, "digest"):
+                monkeypatch.setattr(module, "digest", lambda identity: 7)
+        for identity in ("a", "b", "c"):
+            store.write(Batch([stored(identity, MIDNIGHT)]))
+        store.write(Batch([stored("b", MIDNIGHT, 2)]))
+        store.write(Batch(remove=[Removal("c")]))
+        for _ in range(2):
+            found = [(r["pattern_id"], r["_meta"]["revision"]) for r in store.scan(EVERYTHING)]
+            assert found == [("a", 1), ("b", 2)]
+            assert [store.get(identity) is not None for identity in ("a", "b", "c")] == [True, True, False]
+            assert store.count(Query()) == 2
+            store.compact([TODAY])
+
+
+def test_a_directory_with_other_things_in_it_is_left_alone(tmp_path: Path) -> None:
+    """Whatever is in it, one file or many: nothing is put among what others keep there."""
+    for count in range(1, 4):
+        root = tmp_path / str(count)
+        root.mkdir()
+        for number in range(count):
+            (root / f"{number}.txt").write_text("mine")
+        with pytest.raises(LayoutError, match="no store"), opened(root) as store:
+            store.write(Batch([stored("a", MIDNIGHT)]))
+        assert sorted(path.name for path in root.iterdir()) == [f"{number}.txt" for number in range(count)]

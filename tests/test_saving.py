@@ -279,6 +279,7 @@ def test_an_equal_record_is_acknowledged_when_it_is_on_the_medium(
     with PatternStorage(backend, tmp_path / "store") as careless:
         careless.save(sample())
         with PatternStorage(backend, tmp_path / "store", durability=level) as careful:
+            careful.save(sample("first"))  # what it waits for when it begins is something else
 
             def refuse(descriptor: int) -> None:
                 raise OSError(5, "Input/output error")

@@ -158,4 +158,18 @@ tests/test_bad_input_stores.py::test_a_newer_layout_is_refused_and_left_alone[fi
     except FileNotFoundError:""",
         test="tests/test_sqlite_file.py::test_what_is_no_store_is_refused_and_left_alone",
     ),
+    Sabotage(
+        name="a foreign directory becomes a store",
+        breaks="a directory with several other things in it is filled with the files of a store",
+        file="backends/filesystem/tree.py",
+        old="""\
+        if inside & _PARTS:
+            return True
+""",
+        new="""\
+        if inside & _PARTS or len(inside) > 1:
+            return True
+""",
+        test="tests/test_filesystem_steps.py::test_a_directory_with_other_things_in_it_is_left_alone",
+    ),
 )

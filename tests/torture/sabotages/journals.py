@@ -216,4 +216,16 @@ begins anew
         new="        if len(batch.add) != 1:",
         test="tests/test_filesystem_steps.py::test_a_session_takes_batches_of_any_form",
     ),
+    Sabotage(
+        name="hashes stand for ids",
+        breaks="of two ids with one hash the newer revision of one hides the other",
+        file="backends/filesystem/overlay.py",
+        old="""\
+            and self._read(found, position)["pattern_id"] == identity
+""",
+        new="""\
+            and found.hashes[position] == digest(identity)
+""",
+        test="tests/test_filesystem_steps.py::test_loose_ids_with_one_hash_are_told_apart",
+    ),
 )
