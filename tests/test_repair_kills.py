@@ -73,10 +73,26 @@ def wounded_rows(path: Path) -> None:
 def wounded_page(path: Path) -> None:
     """A database with a page that is none any more."""
     filled_database(path)
+    scramble(path)
+
+
+def scramble(path: Path) -> None:
+    """Put something else into the first page with records."""
     page = path.read_bytes().index(b"x" * 900) // 4096
     with path.open("r+b") as file:
         file.seek(page * 4096)
         file.write(b"scramble" * 512)
+
+
+def wounded_page_and_log(path: Path) -> None:
+    """The same, and a commit that only the log of a killed process holds."""
+    filled_database(path)
+    with closing(SqliteBackend(str(path))) as store:
+        store.write(Batch([stored("late", MIDNIGHT)]))
+        left = {end: path.with_name(path.name + end).read_bytes() for end in ("", "-wal")}
+    for end, raw in left.items():
+        path.with_name(path.name + end).write_bytes(raw)
+    scramble(path)
 
 
 STORES: dict[str, tuple[Callable[[Path], None], Callable[[str], BackendBase]]] = {
@@ -84,6 +100,7 @@ STORES: dict[str, tuple[Callable[[Path], None], Callable[[str], BackendBase]]] =
     "tree without manifest": (without_manifest, FilesystemBackend),
     "rows": (wounded_rows, SqliteBackend),
     "page": (wounded_page, SqliteBackend),
+    "page and log": (wounded_page_and_log, SqliteBackend),
 }
 
 
