@@ -124,18 +124,9 @@ tests/test_filesystem_locks.py::test_a_lock_whose_file_was_removed_is_taken_on_t
         breaks="a writer begins while a checkpoint runs: the WAL-reset bug",
         file="backends/sqlite/write.py",
         old="""\
-        lock.acquire(shared=True, timeout=max(0.0, end - time.monotonic()))
-        usable = True
-        try:
-            return self.database.attempt(lambda: action(connection), end)""",
-        new="""\
-        lock.acquire(shared=True, timeout=max(0.0, end - time.monotonic()))
-        lock.release()
-        usable = True
-        try:
-            result = self.database.attempt(lambda: action(connection), end)
-            lock.acquire(shared=True, timeout=self.database.timeout)
-            return result""",
+            with self.database.lock.held(shared=True, timeout=max(0.0, end - time.monotonic())):
+                return action(connection)""",
+        new="            return action(connection)",
         test="tests/test_sqlite_locks.py::test_a_write_holds_the_lock_that_checkpoints_wait_for",
     ),
     Sabotage(
