@@ -284,7 +284,7 @@ PROMISES = (
         "without consequence; 0 wrong answers; what the file does not hold can be loaded",
         cases=lambda: _count(small_tree, _every),
         run=lambda numbers, place, tally: _run_tree(numbers, place, tally, with_log=True),
-        fast=1_800,
+        fast=1_000,
         chunk=6_000,
     ),
     Promise(
@@ -292,7 +292,7 @@ PROMISES = (
         sentence="the same when the change log has to be made anew, as after a start of the machine",
         cases=lambda: _count(small_tree, _is_kept_without_log),
         run=lambda numbers, place, tally: _run_tree(numbers, place, tally, with_log=False),
-        fast=900,
+        fast=700,
         chunk=3_000,
     ),
     Promise(
@@ -301,7 +301,7 @@ PROMISES = (
         "without consequence; no record comes out that was not stored",
         cases=lambda: _count(small_database, _every),
         run=_run_database,
-        fast=3_000,
+        fast=1_500,
         chunk=20_000,
     ),
     Promise(
@@ -310,7 +310,7 @@ PROMISES = (
         "and check says so unless it may be the trace of a power cut",
         cases=lambda: _count(small_log, _is_log),
         run=_run_log,
-        fast=2_000,
+        fast=1_000,
         chunk=20_000,
     ),
 )

@@ -202,7 +202,7 @@ def run(numbers: Sequence[int], place: Path, tally: Tally) -> None:
         doors = _Doors(watch, tally)
         for at, number in enumerate(numbers):
             tally.fired()
-            act = doors.all[number % len(doors.all)]
+            act = Random(f"door {number}").choice(doors.all)
             try:
                 with watch.case(number):
                     act(number, Random(number))
