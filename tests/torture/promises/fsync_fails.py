@@ -61,6 +61,7 @@ def _must_not_be_acknowledged_falsely(point: Point, done: Traced) -> None:
     before, after = calls[:failed], calls[failed + 1 :]
     if not (
         _is_flushed_again(point.call, after)
+        or _is_given_up(point.call, after)
         or _holds_nothing_new(point.call, before)
         or _is_kept_in_the_log(point.call, after)
     ):
@@ -74,6 +75,12 @@ def _is_flushed_again(flush: Call, after: Sequence[Call]) -> bool:
     """
     is_directory = not Path(flush.path).suffix
     return is_directory and any(_is_done_on(flush.path, call) for call in after)
+
+
+def _is_given_up(flush: Call, after: Sequence[Call]) -> bool:
+    """Tell whether the file was removed: what is acknowledged stands in another one, perhaps of its name."""
+    removed = any(call.name == "unlink" and call.path == flush.path and not call.failed for call in after)
+    return removed and flush.path not in (_DATABASE, _LOG)
 
 
 def _is_done_on(path: str, call: Call) -> bool:
