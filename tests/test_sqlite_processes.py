@@ -277,6 +277,29 @@ def test_another_programs_transaction_is_waited_for(tmp_path: Path) -> None:
             writer.write([stored("third", 1)])
 
 
+def test_who_waits_for_its_turn_keeps_nobody_from_a_checkpoint(tmp_path: Path) -> None:
+    """A writer holds the lock while it writes, not while it waits: of many, one would always hold it."""
+    path = tmp_path / "patterns.db"
+    with closing(TableWriter(str(path))) as writer, closing(TableWriter(str(path), timeout=30.0)) as waiting:
+        writer.write([stored("first", 1)])
+        thread = threading.Thread(target=lambda: waiting.write([stored("second", 1)]))
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            thread.start()
+            try:
+                while waiting.database.lock._descriptor < 0:
+                    time.sleep(0.001)
+                for _ in range(20):
+                    with writer.database.lock.held(timeout=2.0):
+                        pass
+                    time.sleep(0.005)
+            finally:
+                other.execute("ROLLBACK")
+                thread.join()
+    with checked(path) as store:
+        assert store.count(EVERYTHING) == 2
+
+
 @pytest.mark.parametrize("late", [0.0, 0.002])
 def test_who_has_waited_longer_looks_more_often(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: float
