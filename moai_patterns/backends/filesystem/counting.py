@@ -96,7 +96,7 @@ def sizes(tree: Tree) -> dict[str, int]:
         for name in names:
             try:
                 size = os.lstat(os.path.join(directory, name)).st_size
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 continue
             if name.endswith((DATA, INDEX)):
                 found["cold"] += size

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from random import Random
+from traceback import format_exc
 from typing import Self
 
 from moai_patterns import PatternStorage
@@ -159,7 +160,7 @@ def run(numbers: Sequence[int], place: Path, tally: Tally) -> None:
                 except BrokenPromiseError:
                     raise
                 except Exception as error:
-                    raise BrokenPromiseError(f"case {number}: {error!r}") from error
+                    raise BrokenPromiseError(f"case {number}: {format_exc()}") from error
             watch.must_be_quiet()
             watch.clear()
 
