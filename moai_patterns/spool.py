@@ -4,7 +4,7 @@ Beside a store stand, when there is something in them:
 
 | file | what |
 |---|---|
-| `<store>.spool` | JSON Lines: `{"attempts": n, "records": [...]}`, one line per batch, in stored form |
+| `<store>.spool` | JSON Lines: `{"attempts": n, "records": [...], "crc32": n}`, stored records in batches |
 | `<store>.spool.draining/<offset>.jsonl` | a spool that is being drained; all before the offset is done |
 | `<store>.quarantine` | JSON Lines: what was refused five times or cannot be read, with the reason |
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import errno
 import os
+from binascii import crc32
 
 from moai_patterns.backends.fileops import (
     Lock,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 5
 _LOCK = ".lock"
+_MARK = b',"crc32":'
 _CLAIMED = ".jsonl"
 _WAIT = 0.25  # seconds for a lock that is held for the time of one append or rename
 _PASSING = frozenset(
@@ -228,7 +230,7 @@ class _Drain:
         entry = _parsed(line)
         try:
             if entry is None:
-                self._set_aside({"reason": "torn: no whole line", "line": line.decode("utf-8", "replace")})
+                self._set_aside({"reason": "torn or damaged", "line": line.decode("utf-8", "replace")})
             else:
                 self._offer(entry)
         except Exception as error:
@@ -353,11 +355,20 @@ def _ends_whole(path: str) -> bool:
 
 
 def _line(attempts: int, records: list[Record]) -> bytes:
-    return dumps({"attempts": attempts, "records": records}).encode() + b"\n"
+    text = dumps({"attempts": attempts, "records": records}).encode()[:-1]
+    return b"%b%b%d}\n" % (text, _MARK, crc32(text))
+
+
+def _is_changed(line: bytes) -> bool:
+    """Tell whether the checksum of a line, if it has one, does not fit its bytes."""
+    text, mark, rest = line.rpartition(_MARK)
+    return bool(mark) and rest.rstrip() != b"%d}" % crc32(text)
 
 
 def _parsed(line: bytes) -> Record | None:
-    """Return what a line holds, or None when it is torn or was not written by this module."""
+    """Return what a line holds, or None when it is torn, damaged, or was not written by this module."""
+    if _is_changed(line):
+        return None
     try:
         entry = loads(line.decode())
         moments = [record["_meta"]["instant"] for record in entry["records"]]

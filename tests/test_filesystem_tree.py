@@ -71,7 +71,7 @@ def test_ids_that_are_paths_stay_below_the_root(store: FilesystemBackend, tmp_pa
     for identity in hostile:
         store.write(Batch([stored(identity, MIDNIGHT, pattern_type=identity[:40])]))
         assert store.get(identity) is not None
-    assert {path.name for path in tmp_path.iterdir()} == {"tree"}
+    assert {path.name for path in tmp_path.iterdir()} == {"tree", "tree.reserve"}
     assert len(list((tmp_path / "tree" / "2025" / "11" / "29").iterdir())) == len(hostile)
 
 

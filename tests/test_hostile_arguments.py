@@ -50,7 +50,7 @@ def test_what_has_no_short_form_is_refused_in_one(odd: Any) -> None:
             lambda: field(odd),
         ):
             with pytest.raises(QueryError) as refused:
-                ask()  # type: ignore[no-untyped-call]
+                ask()
             assert len(str(refused.value)) < 400
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from moai_patterns import PatternStorage
+from moai_patterns import PatternStorage, spool
 from samples import sample
 
 BODY = (
@@ -33,3 +34,22 @@ def test_a_line_that_cannot_be_put_off_is_set_aside(tmp_path: Path, line: str) -
         assert storage.load("behind") is not None
         left = storage.stats()["spool"]
     assert (left["waiting"], left["quarantined"]) == (0, 1)
+
+
+def test_a_flipped_bit_in_what_waits_is_no_other_record(tmp_path: Path) -> None:
+    """Whichever bit of a waiting line is flipped, the record goes in as it was, or into the quarantine."""
+    location = ("filesystem", str(tmp_path / "s"))
+    record = sample("own")
+    stamped = {**record, "_meta": {"instant": 5, "revision": 1, "recorded_at": 6, "operation": "save"}}
+    path = Path(spool.put(location, [stamped], {}))
+    whole = path.read_bytes()
+    taken: list[dict[str, Any]] = []
+    for bit in range(8 * (len(whole) - 1)):
+        changed = bytearray(whole)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        spool.drain(location, taken.extend, environ={})
+    assert all(one == stamped for one in taken)
+    aside = (tmp_path / "s.quarantine").read_bytes().count(b"\n")
+    assert aside > len(taken), "most bits matter"
+    assert aside + len(taken) >= 8 * (len(whole) - 1)

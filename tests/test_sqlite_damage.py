@@ -104,7 +104,7 @@ def test_a_save_says_that_the_arrival_number_is_damaged(filled: Path, arrival: s
 
 
 def test_a_damaged_schema_is_named(filled: Path) -> None:
-    """A byte within the schema's text that is no UTF-8 is damage for every question, and a finding of check."""
+    """A byte of the schema that is no UTF-8 is damage for every question, and a finding of check."""
     written = filled.read_bytes()
     filled.write_bytes(
         written.replace(b"CREATE INDEX history_by_kind ON h", b"CREATE INDEX history_by_kind O\xff h")

@@ -84,7 +84,7 @@ tests/test_hook_broken.py::test_a_broken_module_never_reaches_the_agent[backends
         breaks="a line of the spool that cannot be read is lost without a trace",
         file="spool.py",
         old="""\
-                self._set_aside({"reason": "torn: no whole line", "line": line.decode("utf-8", \
+                self._set_aside({"reason": "torn or damaged", "line": line.decode("utf-8", \
 "replace")})""",
         new="                return True",
         test="""\
