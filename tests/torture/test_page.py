@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 from sources import ROOT
 from torture import page
@@ -16,17 +18,40 @@ def test_the_generated_parts_are_up_to_date() -> None:
     assert page.written(text, found(), themes()) == text
 
 
-def test_each_named_promise_and_test_exists() -> None:
-    """What stands in a cell or a line of the page as the evidence can be run."""
-    text = page.PAGE.read_text()
+def test_each_named_promise_exists() -> None:
+    """The parts and cases that the page names can be run."""
     promises = found()
-    for name, numbers in re.findall(r"torture case ([\w-]+)((?: \d+)*)", text):
+    for name, numbers in re.findall(r"torture (?:case|slice) ([\w-]+)((?: \d+)*)", page.PAGE.read_text()):
         assert name in promises
         assert all(int(number) < promises[name].cases() for number in numbers.split())
-    for path, name in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text):
-        assert f"def {name}" in (ROOT / path).read_text() if name else (ROOT / path).exists(), path
+
+
+def test_each_named_test_exists() -> None:
+    """A command that the page gives for a bug runs at least one test, and each named file is there."""
+    text = page.PAGE.read_text()
+    commands = re.findall(r"`pytest (tests/[\w/]+\.py)(?: -k (?:\"([^\"]+)\"|(\w+)))?`", text)
+    assert len(commands) > 30
+    files = sorted({path for path, _, _ in commands})
+    collected = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *files],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    for path, several, one in commands:
+        words = (several or one).split(" or ")
+        named = [line for line in collected if line.startswith(f"{path}::")]
+        assert any(word in line for word in words for line in named), (path, words)
 
 
 def test_every_promise_has_figures_of_a_whole_run() -> None:
     """No row of the table is without the figures of a run of all its cases."""
     assert "not run whole yet" not in page.PAGE.read_text()
+
+
+def test_no_group_of_promises_is_left_out() -> None:
+    """Each module in `promises` is among those that are run."""
+    names = {path.stem for path in (ROOT / "tests/torture/promises").glob("*.py")} - {"__init__"}
+    run = {getattr(one.run, "func", one.run).__module__.rpartition(".")[2] for one in found().values()}
+    assert run == names

@@ -155,7 +155,7 @@ PROMISES = [
         alone=True,
     ),
     Promise(
-        name="starts_after_one",
+        name="starts-after-one",
         sentence="the same with 12 processes where another was killed at any system call of making the store",
         cases=lambda: _POINTS * len(_BACKENDS),
         run=_run_after_one,

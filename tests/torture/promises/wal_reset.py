@@ -213,7 +213,7 @@ def _run(numbers: Sequence[int], place: Path, tally: Tally) -> None:
 
 PROMISES = [
     Promise(
-        name="wal_reset",
+        name="wal-reset",
         sentence="a checkpoint that stands still at any instruction while another process commits (the "
         "WAL-reset bug of SQLite) loses nothing of the store; without the store's lock it does",
         cases=lambda: _INSTRUCTIONS,

@@ -265,7 +265,7 @@ PROMISES = [
         alone=True,
     ),
     Promise(
-        name="slow_disk",
+        name="slow-disk",
         sentence="the same with every flush to the medium delayed by 20 ms, at levels `record` and `group`",
         cases=lambda: _SLOW_CASES * len(_BACKENDS),
         run=_run_slowly,
