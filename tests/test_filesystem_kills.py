@@ -12,6 +12,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from forks import child
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Batch, Removal
@@ -172,8 +174,8 @@ def dying(path: Path, act: Callable[[FilesystemBackend], object], number: int) -
     return status != 0
 
 
-def test_a_death_before_each_call_of_a_compaction_changes_no_answer(tmp_path: Path) -> None:
-    """Before each call that changes a file, and then in a second compaction too, no record comes or goes."""
+def die_everywhere(tmp_path: Path) -> int:
+    """Die before each call of a compaction, and then in a second one too; return how many calls there are."""
     pristine = tmp_path / "pristine"
     before, current = prepared(pristine)
     number = 0
@@ -197,4 +199,17 @@ def test_a_death_before_each_call_of_a_compaction_changes_no_answer(tmp_path: Pa
         if not died:
             break
         number += 1
-    assert number > 30
+    return number
+
+
+def test_a_death_before_each_call_of_a_compaction_changes_no_answer(tmp_path: Path) -> None:
+    """Before each call that changes a file, and then in a second compaction too, no record comes or goes."""
+    assert die_everywhere(tmp_path) > 30
+
+
+def test_nor_does_one_where_journals_go_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a disk without room for all that is kept, the earliest journals go first, each for good."""
+    monkeypatch.setattr(fileops, "free", lambda directory: 0)
+    assert die_everywhere(tmp_path) > 50

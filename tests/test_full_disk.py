@@ -113,18 +113,27 @@ def test_a_reserve_grows_with_what_has_to_be_written_first(tmp_path: Path) -> No
     assert reserve.size() == 4 << 20
 
 
-def test_a_small_disk_gets_no_reserve_with_the_first_save(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("free", "size", "parts"),
+    [
+        (1 << 30, 1 << 20, 8),
+        (4 << 20, 1 << 19, 8),
+        (96 << 10, 32 << 10, 8),
+        (60 << 10, 20 << 10, 5),
+        (8 << 10, 0, 0),
+    ],
+)
+def test_a_small_disk_gets_a_small_reserve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, size: int, parts: int
 ) -> None:
-    """What would be a good part of all there is goes to the records."""
+    """An eighth of what is free at most, and where that is less than eight blocks a third."""
     facts = os.statvfs(tmp_path)
-    small = os.statvfs_result((*facts[:4], (15 << 20) // facts.f_frsize, *facts[5:]))
+    small = os.statvfs_result((*facts[:4], free // facts.f_frsize, *facts[5:]))
     monkeypatch.setattr(os, "statvfs", lambda _: small)
     reserve = Reserve(str(tmp_path / "reserve"))
     reserve.make()
-    assert reserve.size() == 0
-    reserve.renew()
-    assert reserve.size() == 1 << 20
+    assert reserve.size() == size
+    assert sum(path.is_file() for path in tmp_path.rglob("*")) == parts
 
 
 def test_what_gives_space_back_takes_the_reserve_until_it_has_enough(tmp_path: Path) -> None:

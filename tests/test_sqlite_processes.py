@@ -73,7 +73,7 @@ def test_two_hundred_processes_make_one_file(tmp_path: Path) -> None:
     assert sorted(file.name for file in path.parent.iterdir()) == [
         "patterns.db",
         "patterns.db-lock",
-        "patterns.db-reserve",
+        "patterns.db.reserve",
     ]
 
 

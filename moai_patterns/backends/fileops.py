@@ -119,6 +119,14 @@ def allocate(descriptor: int, size: int) -> None:
         write_at(descriptor, bytes(size - known), known)
 
 
+def free(directory: str) -> float:
+    """Return the bytes that are free for this user; infinity where the system does not tell."""
+    if not hasattr(os, "statvfs"):
+        return float("inf")
+    facts = os.statvfs(directory)
+    return facts.f_bavail * facts.f_frsize
+
+
 def sync(descriptor: int) -> None:
     """Wait until the file's bytes are on the medium. After an `OSError` nothing is known of them."""
     os.fsync(descriptor)

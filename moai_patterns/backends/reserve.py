@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 PARTS = 8
-# A disk that has not so many times the reserve is too small to set something aside when a store is made.
-_PLENTY = 16
+# No more than this part of what is free is set aside, so a small disk has a small reserve.
+_SHARE = 8
+_AT_MOST = 3  # where an eighth is less than this much, which a removal may take:
+_LEAST = 128 << 10
+_BLOCK = 4096  # of which even the smallest part takes one, and an inode
 
 
 class Reserve:
@@ -28,7 +31,7 @@ class Reserve:
 
     Parameters:
         place: the directory of the files, made with them.
-        size: of all together, in bytes.
+        size: of all together, in bytes; less on a small disk.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as place:
@@ -40,29 +43,29 @@ class Reserve:
 
     def __init__(self, place: str, size: int = 1 << 20) -> None:
         self._place = place
-        self._part = size // PARTS
+        self._size = size
+        self._kept = 0
         self._parts = [os.path.join(place, str(number)) for number in range(1, PARTS + 1)]
         self.given = False  # whether this object has given up anything that is not renewed
 
     def make(self) -> None:
         """Set space aside for a new store, where that costs next to nothing: a tenth of a millisecond.
 
-        A capture may be waiting. Elsewhere, and on a small disk, the first maintenance does it.
+        A capture may be waiting. Elsewhere the first maintenance does it.
         """
-        cheap = hasattr(os, "posix_fallocate")
-        if cheap and _free(os.path.dirname(self._place)) >= _PLENTY * PARTS * self._part:
+        if hasattr(os, "posix_fallocate"):
             self.renew()
 
     def renew(self, size: int = 0) -> None:
-        """Set aside what is missing, and `size` if that is more, as far as the disk has room for it twice."""
-        self._part = max(self._part, -(-size // PARTS))
+        """Set aside what is missing, and `size` if that is more; an eighth of what is free at most."""
+        wanted = max(self._size, size)
         try:
-            for path in self._parts:
-                known = os.path.lexists(path)
-                if not known and _free(os.path.dirname(self._place)) < 2 * self._part:
-                    return
+            free = fileops.free(os.path.dirname(self._place)) + self.size()
+            share = max(free / _SHARE, min(free / _AT_MOST, _LEAST))
+            parts = int(min(PARTS, share // _BLOCK))
+            for path in self._parts[:parts]:
                 fileops.make_dirs(self._place)
-                _fill(path, self._part, known)
+                _fill(path, int(min(wanted, share)) // parts // _BLOCK * _BLOCK, os.path.lexists(path))
         except OSError:
             return  # the next maintenance tries again, and a store without a reserve is as good until then
         self.given = False
@@ -71,6 +74,8 @@ class Reserve:
         """Give a part back to the file system; tell whether there was one."""
         for path in reversed(self._parts):
             if os.path.lexists(path):
+                if not self.given:
+                    self._kept = self.size()
                 try:
                     fileops.remove(path)
                 except OSError:
@@ -82,7 +87,7 @@ class Reserve:
     @property
     def is_low(self) -> bool:
         """Whether this object has given up so much that it should be renewed before it goes on."""
-        return self.given and self.size() < PARTS * self._part // 2
+        return self.given and self.size() < self._kept // 2
 
     def size(self) -> int:
         """Return the bytes that are set aside."""
@@ -117,11 +122,3 @@ def _fill(path: str, size: int, known: bool) -> None:
         raise
     finally:
         os.close(descriptor)
-
-
-def _free(directory: str) -> float:
-    """Return the bytes that are free for this user; infinity where the system does not tell."""
-    if not hasattr(os, "statvfs"):
-        return float("inf")
-    facts = os.statvfs(directory)
-    return facts.f_bavail * facts.f_frsize

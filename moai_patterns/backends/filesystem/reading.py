@@ -63,9 +63,13 @@ class Lines:
             self._open[path] = descriptor = fileops.open_read(path)
         return fileops.read_at(descriptor, length, offset)
 
+    def close(self) -> None:
+        """Close what is open; it is opened again when it is needed."""
+        while self._open:
+            os.close(self._open.popitem()[1])
+
     def __del__(self) -> None:
-        for descriptor in self._open.values():
-            os.close(descriptor)
+        self.close()
 
 
 class Snapshot:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 
 import orjson
@@ -12,7 +13,7 @@ from moai_patterns.backends.filesystem import hotlog, journal, manifest
 from moai_patterns.backends.filesystem.cold import Cold
 from moai_patterns.backends.filesystem.compaction import Folding, commit
 from moai_patterns.backends.filesystem.journal import Journal
-from moai_patterns.backends.filesystem.manifest import PARTS
+from moai_patterns.backends.filesystem.manifest import PARTS, Manifest
 from moai_patterns.backends.filesystem.names import digest
 from moai_patterns.backends.filesystem.overlay import HOT
 from moai_patterns.backends.filesystem.rebuilding import changes
@@ -23,6 +24,7 @@ from moai_patterns.backends.filesystem.write import TreeWriter
 from moai_patterns.errors import BusyError, DamageError
 from moai_patterns.instant import DAY
 
+_BLOCK = 4096  # of which a file wastes one at most
 _GRACE = 3600.0  # seconds after which a temporary file belongs to nobody any more
 
 
@@ -66,22 +68,60 @@ def journals(writer: TreeWriter, folding: Folding, cold: Cold) -> None:
     """Remove journals whose changes are physical now, and shorten those with some that are not.
 
     All of them count no more from one rename on, that of a manifest which calls them dead: one after
-    the other, a kill would leave a removal without the record it speaks of, or the reverse.
+    the other, a kill would leave a removal without the record it speaks of, or the reverse. Where the
+    disk has no room for what is kept of them, the earliest go first and make some.
     """
-    tree, before = writer.tree, cold.manifest
-    superfluous = _superfluous(folding, cold)
-    for found, kept in superfluous:
-        if kept:
-            _shorten(writer, _Remainder(found, kept, folding))
+    content, todo = cold.manifest, _superfluous(folding, cold)
+    while True:
+        step = len(todo) if _has_room(writer.tree, todo) else _first_apart(todo)
+        for found, kept in todo[:step]:
+            if kept:
+                _shorten(writer, _Remainder(found, kept, folding))
+        folding.snapshot.line.close()  # what is removed and open takes up its space
+        content = _retire(writer, content, [found.name for found, _ in todo[:step]])
+        todo = todo[step:]
+        if not todo:
+            return
+
+
+def _has_room(tree: Tree, todo: Sequence[tuple[Journal, list[int]]]) -> bool:
+    """Tell whether what is kept of journals fits on the disk, with the manifests that come after it."""
+    needed = sum(found.size + _BLOCK for found, kept in todo if kept)
+    return fileops.free(tree.root) > needed + 4 * (os.stat(tree.manifest).st_size + _BLOCK)
+
+
+def _first_apart(todo: Sequence[tuple[Journal, list[int]]]) -> int:
+    """Return how many journals, as few as possible, are older in all that they say than the rest.
+
+    These can go by themselves: no removal before what it removes, no revision before an older one.
+    """
+    spans = [_span(found) for found, _ in todo]
+    latest = 0
+    for number, (_, last) in enumerate(spans, start=1):
+        latest = max(latest, last)
+        if latest < min((first for first, _ in spans[number:]), default=latest + 1):
+            return number
+    return len(todo)
+
+
+def _span(found: Journal) -> tuple[int, int]:
+    numbers = [*found.seqs, *(seq for _, _, seq in found.removals)]
+    return min(numbers, default=0), max(numbers, default=0)
+
+
+def _retire(writer: TreeWriter, before: Manifest, names: Sequence[str]) -> Manifest:
+    """Call journals dead, for good, and remove them; return the manifest that says so."""
+    tree = writer.tree
     listed = set(journal.listed(tree.journals))
-    dead = (*before.dead, *(found.name for found, _ in superfluous))
-    present = tuple(name for name in dead if name in listed)
+    present = tuple(name for name in (*before.dead, *names) if name in listed)
+    after = replace(before, dead=present)
     if present != before.dead:
         fileops.sync_dir(tree.journals)  # those that are called dead no more must not come back
         with writer.locked() as log:
-            commit(tree, replace(before, dead=present), log)
+            commit(tree, after, log)
     for name in present:
         fileops.remove(os.path.join(tree.journals, name))
+    return after
 
 
 def _superfluous(folding: Folding, cold: Cold) -> list[tuple[Journal, list[int]]]:
@@ -92,7 +132,10 @@ def _superfluous(folding: Folding, cold: Cold) -> list[tuple[Journal, list[int]]
     removed = {digest(identity) for identity in folding.overlay.removed}
     going: list[tuple[Journal, list[int]]] = []
     staying: set[int] = set()
+    left = set(journal.listed(folding.snapshot.tree.journals)).difference(cold.manifest.dead)
     for found in folding.snapshot.journals:
+        if found.name not in left:
+            continue  # a run before this one, which found no room for the rest, has retired it
         kept = [
             position
             for position, hashed in enumerate(found.hashes)

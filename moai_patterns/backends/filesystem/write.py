@@ -192,7 +192,8 @@ class TreeWriter:
         """
         fileops.sync_dir(directory)
         while (parent := os.path.dirname(directory)) != directory:
-            changed = os.stat(parent).st_mtime_ns
+            # Only in the tree: what comes and goes above it is no business of ours.
+            changed = os.stat(parent).st_mtime_ns if len(parent) >= len(self.tree.root) else 0
             known = os.stat(directory).st_ino, changed
             if self._durable.get(directory) == known:
                 return

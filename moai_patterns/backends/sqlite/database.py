@@ -35,7 +35,8 @@ FIRST_BOUND = 1 << 20
 # While it stays open the log costs nothing. A checkpoint of this size takes 4 ms; of four times the size
 # as much per save, and it is waited for four times as long.
 LATER_BOUND = 4 << 20
-_LOOK_EVERY = 32
+_LOOK_EVERY = 8  # commits
+_MANY = 64  # rows
 # A log of that size has to find room in the file before it gives up its own, and a removal to be logged.
 RESERVE = LATER_BOUND + (1 << 20)
 _CLOSING_WAIT = 0.1
@@ -58,6 +59,7 @@ class Database:
         self.path = os.path.abspath(path)
         self.durability = durability
         self.timeout = timeout
+        self._changes = 0
         self.lock = fileops.Lock(self.path + "-lock")
         self._commits = 0
 
@@ -126,7 +128,9 @@ class Database:
         What is committed stays so whatever fails here; a later commit tries again.
         """
         self._commits += 1
-        if self._commits % _LOOK_EVERY == 1:
+        changes = connection.total_changes
+        if self._commits % _LOOK_EVERY == 1 or changes - self._changes >= _MANY:
+            self._changes = changes
             try:
                 self._bound(connection)
             except OSError:
@@ -136,6 +140,11 @@ class Database:
         # What a checkpoint has brought over is known only as long as some process has the file open: after
         # that the log counts as new again, so a process that may be alone has to empty it.
         bound, mode = (FIRST_BOUND, "TRUNCATE") if self._commits == 1 else (LATER_BOUND, "PASSIVE")
+        if hasattr(
+            os, "statvfs"
+        ):  # what is new in the log has to find room in the file before a disk is full
+            disk = os.statvfs(os.path.dirname(self.path))
+            bound = min(bound, disk.f_bavail * disk.f_frsize // 4)
         if log_reaches(self.path, bound):
             # Writers that never leave a gap would keep the lock from being had alone, so wait for it
             # once the log is long.

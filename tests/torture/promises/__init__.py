@@ -9,7 +9,7 @@ from torture.promise import Promise
 # In the order in which they are told and run.
 _MODULES = (
     *("syscalls", "kills", "power_cuts", "crash_states", "spool_states"),
-    *("fsync_fails", "full_disk"),
+    *("fsync_fails", "full_disk", "small_disks"),
     *("writers", "updates", "starts", "readers", "locks", "wal_reset"),
     *("flips", "derived"),
     *("hostile_records", "hostile_questions", "hostile_doors", "hostile_schemas", "hostile_nodes"),
