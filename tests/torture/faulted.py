@@ -265,8 +265,9 @@ def _judge(point: Point, done: Traced, root: Path) -> None:
     as_read = json.loads(json.dumps(found))
     if saw and saw[0] != as_read:
         wrong = {name for name in {*saw[0], *as_read} if saw[0].get(name) != as_read.get(name)}
-        # What waits in a spool whose drain met a fault goes in with the next opening.
-        if not operation.is_kept or wrong - operation.act.touched:
+        # What waits in a spool, because a capture or a drain met the fault, goes in with the next opening.
+        waits = operation.is_kept or operation.is_silent
+        if not waits or wrong - operation.act.touched:
             raise BrokenPromiseError(
                 f"the process that met the fault does not see {sorted(wrong)} as they are"
             )
