@@ -12,6 +12,7 @@ from dataclasses import replace
 from moai_patterns import lifecycle
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import BackendBase
+from moai_patterns.backends.locking import Lock
 from moai_patterns.errors import BusyError, RetentionError, StoreError
 from moai_patterns.lifecycle import Outcome, Plan, Policy
 
@@ -88,7 +89,7 @@ class Upkeep:
         path = self._backend.path
         if path is None or not os.path.exists(path):
             return Outcome()  # nothing was saved yet, and nothing is made for that
-        lock = fileops.Lock(place)
+        lock = Lock(place)
         try:
             lock.acquire(timeout=0.0)
         except BusyError:

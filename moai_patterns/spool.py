@@ -20,7 +20,6 @@ import os
 from binascii import crc32
 
 from moai_patterns.backends.fileops import (
-    Lock,
     append,
     make_dirs,
     open_own,
@@ -30,6 +29,7 @@ from moai_patterns.backends.fileops import (
     remove_dir,
     rename,
 )
+from moai_patterns.backends.locking import Lock
 from moai_patterns.errors import (
     BusyError,
     ConflictError,

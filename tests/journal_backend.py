@@ -10,6 +10,7 @@ from zlib import crc32
 
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import BackendBase, Batch, Problem, Removal
+from moai_patterns.backends.locking import Lock
 from moai_patterns.backends.memory import MemoryBackend
 from moai_patterns.errors import DamageError, LayoutError, StoreError
 from moai_patterns.query import Query, Record
@@ -27,7 +28,7 @@ class JournalBackend(BackendBase):
         self._sync = durability != "os"
         self._timeout = timeout
         self._mutex = threading.Lock()  # between threads
-        self._lock = fileops.Lock(self._path + ".lock")  # between processes
+        self._lock = Lock(self._path + ".lock")  # between processes
         self._closed = False
         self._forget()
 

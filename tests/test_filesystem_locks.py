@@ -18,6 +18,7 @@ from moai_patterns.backends.filesystem import compaction, maintaining, sweeping
 from moai_patterns.backends.filesystem.backend import FilesystemBackend
 from moai_patterns.backends.filesystem.hotlog import HotLog
 from moai_patterns.backends.filesystem.write import TreeWriter
+from moai_patterns.backends.locking import Lock
 from moai_patterns.errors import BusyError
 from moai_patterns.instant import DAY
 from moai_patterns.query import Query, Record
@@ -36,7 +37,7 @@ def opened(path: Path, timeout: float = 10.0) -> Iterator[FilesystemBackend]:
 
 def is_free(path: Path) -> bool:
     """Whether anybody could take this lock now."""
-    lock = fileops.Lock(str(path))
+    lock = Lock(str(path))
     try:
         lock.acquire(timeout=0.0)
     except BusyError:
@@ -113,7 +114,7 @@ def test_one_compaction_at_a_time(
 def test_a_lock_whose_file_was_removed_is_taken_on_the_new_one(tmp_path: Path) -> None:
     """Who holds a lock that nobody else can see holds none."""
     path = tmp_path / "lock"
-    early, late = fileops.Lock(str(path)), fileops.Lock(str(path))
+    early, late = Lock(str(path)), Lock(str(path))
     early.acquire()
     early.release()
     path.unlink()
@@ -127,7 +128,7 @@ def test_a_lock_whose_file_was_removed_is_taken_on_the_new_one(tmp_path: Path) -
 
 def test_a_forked_child_shares_no_lock_with_its_parent(tmp_path: Path) -> None:
     """What the parent had open before is not held by both when the child takes it."""
-    lock = fileops.Lock(str(tmp_path / "lock"))
+    lock = Lock(str(tmp_path / "lock"))
     lock.acquire()
     lock.release()
     taken, done = os.pipe(), os.pipe()

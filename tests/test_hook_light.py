@@ -32,6 +32,7 @@ OURS = {
     "",
     "backends",
     "backends.fileops",
+    "backends.locking",
     "cli",
     "collect",
     "collect.claude_code",

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from moai_patterns import PatternStorage, Policy, RetentionError
-from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Batch
+from moai_patterns.backends.locking import Lock
 from moai_patterns.backends.memory import MemoryBackend
 from moai_patterns.cli.commands import run
 from moai_patterns.errors import StoreError
@@ -224,7 +224,7 @@ def test_one_process_maintains_at_a_time(tmp_path: Path) -> None:
     """While somebody holds the lock beside the store, maintain() does nothing and says so."""
     with PatternStorage("filesystem", tmp_path / "tree", clock=Clock()) as storage:
         fill(storage)
-        with fileops.Lock(str(tmp_path / "tree.maintenance")).held():
+        with Lock(str(tmp_path / "tree.maintenance")).held():
             assert storage.maintain() is None
         assert storage.maintain() is not None
 

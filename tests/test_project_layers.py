@@ -20,7 +20,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("backup", "spool"),
     ("saving", "backends.opening"),
     ("backends.filesystem", "backends.memory", "backends.sqlite"),
-    ("backends.base", "backends.forking", "backends.reserve"),
+    ("backends.base", "backends.forking", "backends.locking", "backends.reserve"),
     ("backends.fileops",),
     ("arguments", "jsonlines", "results"),
     ("query",),

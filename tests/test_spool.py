@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from moai_patterns.backends.fileops import Lock
+from moai_patterns.backends.locking import Lock
 from moai_patterns.backends.sqlite.write import TableWriter
 from moai_patterns.errors import BusyError, DamageError, LayoutError, ReadOnlyError, StoreError
 from moai_patterns.spool import ATTEMPTS, drain, put, status
@@ -133,7 +133,7 @@ def test_what_the_store_has_already_is_not_doubled(
 
 KILLED_DRAIN = """
 import os, signal, sys
-from moai_patterns.backends.fileops import Lock
+from moai_patterns.backends.locking import Lock
 from moai_patterns.backends.sqlite.write import TableWriter
 from moai_patterns.spool import drain
 path, after, before = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "before"
@@ -379,7 +379,7 @@ for number in range(int(sys.argv[3]), int(sys.argv[4])):
 """
 DRAINS = """
 import json, sys, time
-from moai_patterns.backends.fileops import Lock
+from moai_patterns.backends.locking import Lock
 from moai_patterns.backends.sqlite.write import TableWriter
 from moai_patterns.spool import drain
 writer = TableWriter(sys.argv[1], timeout=30)

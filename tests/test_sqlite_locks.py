@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from forks import child, succeed
-from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Batch
+from moai_patterns.backends.locking import Lock
 from moai_patterns.backends.sqlite import creation, database, write
 from moai_patterns.backends.sqlite.backend import SqliteBackend
 from moai_patterns.conditions import field
@@ -48,7 +48,7 @@ def others_can_write(path: Path) -> bool:
 
 def is_free(path: Path, *, shared: bool = False) -> bool:
     """Whether anybody could take the lock file of a database now."""
-    lock = fileops.Lock(f"{path}-lock")
+    lock = Lock(f"{path}-lock")
     try:
         lock.acquire(shared=shared, timeout=0.0)
     except BusyError:

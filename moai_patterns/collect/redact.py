@@ -122,7 +122,8 @@ def _is_whole(key: bytes) -> bool:
 
 def _remove_torn(path: str) -> None:
     """Remove a key file whose writer was killed before the bytes came; one process does it for all."""
-    from moai_patterns.backends.fileops import Lock, read, remove
+    from moai_patterns.backends.fileops import read, remove
+    from moai_patterns.backends.locking import Lock
 
     with Lock(path + ".lock").held(timeout=1.0):
         if not _is_whole(read(path)):

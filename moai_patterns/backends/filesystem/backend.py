@@ -25,6 +25,7 @@ from moai_patterns.backends.filesystem.repairing import repair_tree
 from moai_patterns.backends.filesystem.session import JournalWriter
 from moai_patterns.backends.filesystem.tree import LAYOUT, MANIFEST
 from moai_patterns.backends.filesystem.write import TreeWriter
+from moai_patterns.backends.locking import Lock
 from moai_patterns.backends.reserve import Reserve
 from moai_patterns.errors import BusyError, DamageError, PatternError, ReadOnlyError, StoreError
 from moai_patterns.instant import DAY
@@ -300,7 +301,7 @@ class FilesystemBackend(BackendBase):
     def _pin(self) -> Iterator[bool]:
         """The shared lock that compactions wait for; tells whether it is held."""
         self._must_be_open()
-        pin = fileops.Lock(self._tree.path(".pin"))
+        pin = Lock(self._tree.path(".pin"))
         with translated(self.path):
             held = self._tree.exists and _acquire_shared(pin, self._timeout)
             owner = os.getpid()
@@ -322,7 +323,7 @@ class FilesystemBackend(BackendBase):
             if not self._tree.exists:
                 yield None
                 return
-            lock = fileops.Lock(self._tree.path(".maintenance"))
+            lock = Lock(self._tree.path(".maintenance"))
             self._reserve.freeing(lambda: lock.acquire(timeout=self._timeout))
             try:
                 writer = _writer(self.path, "os", self._timeout)
@@ -408,7 +409,7 @@ def _as_ours(error: OSError, path: str, writing: bool) -> StoreError:
     return StoreError(error.errno, sentence)
 
 
-def _acquire_shared(pin: fileops.Lock, timeout: float) -> bool:
+def _acquire_shared(pin: Lock, timeout: float) -> bool:
     try:
         pin.acquire(shared=True, timeout=timeout)
     except BusyError:

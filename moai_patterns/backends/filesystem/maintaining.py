@@ -6,12 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from moai_patterns.backends import fileops
 from moai_patterns.backends.filesystem import compaction, counting, manifest, sweeping
 from moai_patterns.backends.filesystem.cold import Cold
 from moai_patterns.backends.filesystem.compaction import Folding
 from moai_patterns.backends.filesystem.reading import Snapshot
 from moai_patterns.backends.filesystem.write import TreeWriter
+from moai_patterns.backends.locking import Lock
 from moai_patterns.backends.reserve import Reserve
 from moai_patterns.errors import BusyError, DamageError
 from moai_patterns.query import Query
@@ -127,5 +127,5 @@ class Maintenance:
         finally:
             cold.close()
 
-    def _pin(self) -> fileops.Lock:
-        return fileops.Lock(self._tree.path(".pin"))
+    def _pin(self) -> Lock:
+        return Lock(self._tree.path(".pin"))

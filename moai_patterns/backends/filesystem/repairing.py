@@ -38,6 +38,7 @@ from moai_patterns.backends.filesystem.salvage import (
 )
 from moai_patterns.backends.filesystem.sealed import seal_line
 from moai_patterns.backends.filesystem.tree import Tree
+from moai_patterns.backends.locking import Lock
 from moai_patterns.errors import BusyError, StoreError
 from moai_patterns.query import Record
 
@@ -66,7 +67,7 @@ def repair_tree(path: str, timeout: float, *, dry_run: bool) -> list[Repair]:
             return []
         if dry_run:
             return _repair(tree, timeout, dry_run=True)
-        with fileops.Lock(tree.path(".maintenance")).held(timeout=timeout):
+        with Lock(tree.path(".maintenance")).held(timeout=timeout):
             return _repair(tree, timeout, dry_run=False)
     finally:
         tree.close()
@@ -86,7 +87,7 @@ def _repair(tree: Tree, timeout: float, *, dry_run: bool) -> list[Repair]:
         return told
     fileops.make_dirs(tree.temporary)
     cold.build()
-    with fileops.Lock(tree.path(".pin")).held(timeout=timeout), tree.lock.held(timeout=timeout):
+    with Lock(tree.path(".pin")).held(timeout=timeout), tree.lock.held(timeout=timeout):
         _replace(tree, cold, loose, log if log_told else None)
     return told
 
@@ -195,7 +196,7 @@ def _journal_fault(path: str) -> str:
 
 def _is_over(path: str) -> bool:
     """Tell whether no session writes to a journal any more."""
-    owner = fileops.Lock(path)
+    owner = Lock(path)
     try:
         with owner.held(timeout=0.0):
             return True

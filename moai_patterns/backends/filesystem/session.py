@@ -16,6 +16,7 @@ from moai_patterns.backends.filesystem import journal
 from moai_patterns.backends.filesystem.journal import Columns
 from moai_patterns.backends.filesystem.names import digest
 from moai_patterns.backends.filesystem.write import TreeWriter, next_seq
+from moai_patterns.backends.locking import Lock
 from moai_patterns.query import Record
 
 # A journal is read whole by whoever scans, so a long session writes several.
@@ -102,7 +103,7 @@ class _Growing:
         self._pid = os.getpid()
         fresh = writer.tree.temporary_path()
         writer.create(fresh, journal.SESSION)
-        self._owned = fileops.Lock(fresh)
+        self._owned = Lock(fresh)
         self._owned.acquire(timeout=1.0)  # before it has its name, or a compaction could take it for left
         self._descriptor = fileops.open_shared(fresh, append=True)
         try:

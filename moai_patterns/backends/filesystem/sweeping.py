@@ -21,6 +21,7 @@ from moai_patterns.backends.filesystem.sealed import seal_line
 from moai_patterns.backends.filesystem.segment_writer import DATA, INDEX
 from moai_patterns.backends.filesystem.tree import Tree
 from moai_patterns.backends.filesystem.write import TreeWriter
+from moai_patterns.backends.locking import Lock
 from moai_patterns.errors import BusyError, DamageError
 from moai_patterns.instant import DAY
 
@@ -161,7 +162,7 @@ def _is_over(found: Journal) -> bool:
     """Tell whether nobody writes to a journal any more, nor has written since it was read."""
     if found.closed:
         return True
-    owner = fileops.Lock(found.path)
+    owner = Lock(found.path)
     try:
         with owner.held(timeout=0.0):
             return os.stat(found.path).st_size == found.size

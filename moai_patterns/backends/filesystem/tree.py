@@ -10,6 +10,7 @@ from itertools import count
 
 from moai_patterns.backends import fileops
 from moai_patterns.backends.filesystem.hotlog import HotLog, StaleLogError
+from moai_patterns.backends.locking import Lock
 from moai_patterns.errors import LayoutError
 from moai_patterns.lightjson import loads
 
@@ -42,7 +43,7 @@ class Tree:
         self.index = os.path.join(self.root, "index")
         self.temporary = os.path.join(self.root, "tmp")
         self._temporary = os.path.join(self.temporary, os.urandom(4).hex())
-        self.lock = fileops.Lock(os.path.join(self.root, ".lock"))
+        self.lock = Lock(os.path.join(self.root, ".lock"))
         self._log: HotLog | None = None
         self._pid = os.getpid()
         self._exists = self._recognise()

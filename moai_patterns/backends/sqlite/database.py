@@ -14,6 +14,7 @@ import os
 import time
 
 from moai_patterns.backends import fileops
+from moai_patterns.backends.locking import Lock
 from moai_patterns.backends.sqlite import faults, layout
 from moai_patterns.errors import StoreError
 
@@ -60,7 +61,7 @@ class Database:
         self.durability = durability
         self.timeout = timeout
         self._changes = 0
-        self.lock = fileops.Lock(self.path + "-lock")
+        self.lock = Lock(self.path + "-lock")
         self._commits = 0
 
     def open(self, end: float) -> sqlite3.Connection:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from forks import child
-from moai_patterns.backends import fileops
+from moai_patterns.backends import locking
 from moai_patterns.backends.sqlite.backend import wal_reset_bug
 from moai_patterns.backends.sqlite.database import Database
 from moai_patterns.errors import BusyError, PatternError
@@ -93,8 +93,8 @@ def _store_sees(path: Path) -> set[str]:
 
 def _take_out_the_lock() -> None:
     """Take out, in this forked process, what the store does against the bug."""
-    fileops._lock = lambda descriptor, shared: True
-    fileops._unlock = lambda descriptor: None
+    locking._lock = lambda descriptor, shared: True
+    locking._unlock = lambda descriptor: None
 
 
 PLAIN = Side(_plain_saves, _plain_checkpoints, _plain_sees)

@@ -49,7 +49,7 @@ SABOTAGES = (
     Sabotage(
         name="exclusive locks are shared",
         breaks="no writer keeps another one out",
-        file="backends/fileops.py",
+        file="backends/locking.py",
         old="""\
             fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)""",
         new="            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)",
@@ -59,7 +59,7 @@ tests/test_filesystem_locks.py::test_a_lock_whose_file_was_removed_is_taken_on_t
     Sabotage(
         name="a removed lock file still counts",
         breaks="whoever waited for a lock whose file was removed holds one that nobody else sees",
-        file="backends/fileops.py",
+        file="backends/locking.py",
         old="""\
         if os.name == "posix" and os.fstat(self._descriptor).st_nlink == 0:
             self._close()  # somebody removed the file: others lock the new one
@@ -75,7 +75,7 @@ tests/test_filesystem_locks.py::test_a_lock_whose_file_was_removed_is_taken_on_t
     Sabotage(
         name="a child keeps its parent's lock",
         breaks="after a fork parent and child hold one lock together",
-        file="backends/fileops.py",
+        file="backends/locking.py",
         old="""\
         self._mutex = allocate_lock()
         self.close()

@@ -85,7 +85,7 @@ a kill while journals are removed leaves a removal without the record it speaks 
         file="backends/filesystem/sweeping.py",
         old="""\
         with writer.locked() as log:
-            commit(tree, replace(before, dead=present), log)
+            commit(tree, after, log)
     for name in present:""",
         new="    for name in present:",
         test="""\
@@ -96,19 +96,26 @@ tests/test_filesystem_kills.py::test_a_death_before_each_call_of_a_compaction_ch
         breaks="a kill while a journal is shortened loses the lines that had to stay",
         file="backends/filesystem/sweeping.py",
         old="""\
-    for found, kept in superfluous:
-        if kept:
-            _shorten(writer, _Remainder(found, kept, folding))
+            if kept:
+                _shorten(writer, _Remainder(found, kept, folding))
 """,
         new="""\
-    for found, kept in superfluous:
-        if kept:
-            rest = _Remainder(found, kept, folding)
-            fileops.remove(found.path)
-            _shorten(writer, rest)
+            if kept:
+                rest = _Remainder(found, kept, folding)
+                fileops.remove(found.path)
+                _shorten(writer, rest)
 """,
         test="""\
 tests/test_filesystem_kills.py::test_a_death_before_each_call_of_a_compaction_changes_no_answer""",
+    ),
+    Sabotage(
+        name="where there is no room journals go one by one",
+        breaks="of sessions and batches that went on together one goes before an older revision in the other",
+        file="backends/filesystem/sweeping.py",
+        old="        if latest < min((first for first, _ in spans[number:]), default=latest + 1):",
+        new="        if latest:",
+        test="""\
+tests/test_filesystem_kills.py::test_nor_does_one_where_journals_go_one_after_the_other""",
     ),
     Sabotage(
         name="segments go before the manifest",
