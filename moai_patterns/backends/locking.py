@@ -53,7 +53,9 @@ class Lock:
                     raise self._busy(timeout)
                 # Jitter, so that many waiters do not come back in step; the clock's low digits are enough.
                 time.sleep(min(left, pause * (0.5 + time.perf_counter_ns() % 1024 / 1024)))
-                pause = min(pause * 1.6, 0.01)
+                # The longer it has taken, the more are waiting: a thousand that come back every 10 ms leave
+                # no time to those that hold the lock.
+                pause = min(pause * 1.6, max(0.01, (timeout - left) / 16))
         except BaseException:
             self._mutex.release()
             raise

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 from typing import Any
 
 from moai_patterns import PatternStorage
@@ -128,8 +128,7 @@ class Actor:
                 with _holding(act.puts) as source:
                     source.copy_to(self._storage)
             case "import":
-                with TemporaryDirectory() as place:
-                    import_paths([_payloads(Path(place), act.number)], self._storage, key=None, clock=_clock)
+                import_paths([_payloads(act.number)], self._storage, key=None, clock=_clock)
             case _:
                 self._storage.save(act.puts[0])
 
@@ -205,7 +204,7 @@ class _Author:
                     number, verb, tuple(self._put(f"{fresh}-{at // 2}") for at in range(6)), whole=False
                 )
             case "import":
-                return Act(number, verb, _imported(number), whole=False)
+                return Act(number, verb, imported(number), whole=False)
             case "retain":
                 cutoff = choose.choice(DAYS[:3])
                 old = tuple(one for one, history in self.model.items() if _day(history[-1]) < cutoff)
@@ -234,22 +233,25 @@ def _holding(puts: Sequence[Record]) -> Iterator[PatternStorage]:
         yield source
 
 
-def _payloads(place: Path, number: int) -> Path:
-    """Write a log of hook payloads, the same for the same number."""
-    path = place / "payloads.jsonl"
-    payloads = [
-        {"hook_event_name": "UserPromptSubmit", "session_id": f"s{number}", "prompt": f"{number}.{at}"}
-        for at in range(5)
-    ]
-    path.write_text("".join(json.dumps(payload) + "\n" for payload in payloads))
-    moment = (DAYS[number % len(DAYS)] * DAY + number) * 1000
-    os.utime(path, ns=(moment, moment))
+def _payloads(number: int) -> Path:
+    """Return a log of hook payloads, the same for the same number; made once, when its act is made up."""
+    path = Path(gettempdir(), f"payloads-{number}.jsonl")
+    if not path.exists():
+        payloads = [
+            {"hook_event_name": "UserPromptSubmit", "session_id": f"s{number}", "prompt": f"{number}.{at}"}
+            for at in range(5)
+        ]
+        fresh = path.with_suffix(f".{os.getpid()}")
+        fresh.write_text("".join(json.dumps(payload) + "\n" for payload in payloads))
+        moment = (DAYS[number % len(DAYS)] * DAY + number) * 1000
+        os.utime(fresh, ns=(moment, moment))
+        fresh.rename(path)
     return path
 
 
 @cache
-def _imported(number: int) -> tuple[Record, ...]:
+def imported(number: int) -> tuple[Record, ...]:
     """Return the records that the payloads of this number become."""
-    with opened("memory", Path()) as storage, TemporaryDirectory() as place:
-        import_paths([_payloads(Path(place), number)], storage, key=None, clock=_clock)
+    with opened("memory", Path()) as storage:
+        import_paths([_payloads(number)], storage, key=None, clock=_clock)
         return tuple(storage.iter(order="oldest"))

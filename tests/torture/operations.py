@@ -12,7 +12,7 @@ from pathlib import Path
 from moai_patterns import PatternStorage, spool
 from moai_patterns.collect import hook
 from moai_patterns.instant import DAY, instant
-from torture.acts import DAYS, NOW, Act, Actor, Model, Record, _imported, opened, record
+from torture.acts import DAYS, NOW, Act, Actor, Model, Record, imported, opened, record
 
 BACKENDS = ("filesystem", "sqlite")
 _STORE = "store"
@@ -223,7 +223,7 @@ def operations() -> dict[str, Operation]:
         Operation("maintain", Act(0, "maintain"), lambda place: place.storage.maintain(), levels=("os",)),
         Operation("retain", Act(0, "retain", removes=_expired(), whole=False, cutoff=_CUTOFF)),
         Operation("copy", Act(0, "copy", _COPIED, whole=False), given=(_BEGUN,)),
-        Operation("import", Act(3, "import", _imported(3), whole=False), given=(_BEGUN,)),
+        Operation("import", Act(3, "import", imported(3), whole=False), given=(_BEGUN,)),
         Operation("create", _NEW, opens=True, is_new=True),
         Operation("open", _NEW, opens=True),
         Operation("rebuild", _NEW, opens=True, stored=_without_index, backends=("filesystem",)),

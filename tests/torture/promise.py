@@ -97,7 +97,7 @@ class Promise:
         cases: gives the number of all cases; they are 0, 1, ... Each is the same in every run.
         run: runs the cases of these numbers in an empty directory, tells a `Tally` what they did, and
             raises `BrokenPromiseError` with the number in its message. Leaves nothing behind elsewhere.
-        fast: so many cases, spread over all of them, run in `make test`.
+        fast: so many cases, spread over all of them, run in `make test`; 0 where each takes too long.
         chunk: so many at most are run by one process at once; a run that was interrupted goes on there.
         together: so many neighbours build on each other and are chosen as one.
         shards: into so many tests the fast cases are divided, so that each takes some 20 seconds.

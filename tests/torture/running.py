@@ -41,8 +41,13 @@ def run_here(promise: Promise, numbers: Sequence[int]) -> Tally:
     tally = Tally()
     # Interrupted, also by a runner that gives up, a case must still take down what it has put up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with scratch(promise) as place:
-        promise.run(numbers, place, tally)
+    # What is killed cannot remove its temporary files, and nothing of them may stay.
+    with scratch(promise) as place, scratch(promise) as temporary:
+        tempfile.tempdir = str(temporary)
+        try:
+            promise.run(numbers, place, tally)
+        finally:
+            tempfile.tempdir = None
     tally.add("cases", len(numbers))
     if numbers and not tally.counts[FIRED]:
         raise BrokenPromiseError(f"{promise.name}: no fault came in {len(numbers)} cases: the test is blind")

@@ -5,13 +5,14 @@ Loaded by the capture process. What reads segments or rebuilds the log is import
 
 from __future__ import annotations
 
+import errno
 import os
 from itertools import count
 
 from moai_patterns.backends import fileops
 from moai_patterns.backends.filesystem.hotlog import HotLog, StaleLogError
 from moai_patterns.backends.locking import Lock
-from moai_patterns.errors import LayoutError
+from moai_patterns.errors import LayoutError, StoreError
 from moai_patterns.lightjson import loads
 
 TYPE_CHECKING = False
@@ -152,7 +153,11 @@ class Tree:
             found = self.current_log()
         if found is None:
             rebuild(self)
-            found = self._log = HotLog(self.index)
+            try:
+                found = self._log = HotLog(self.index)
+            except StaleLogError as error:
+                sentence = f"{error}, where it was just made; something else removes or replaces it"
+                raise StoreError(errno.EIO, sentence, self.index) from error
             self._pid = os.getpid()
         return found
 
@@ -208,6 +213,6 @@ class Tree:
 def _is_id_map(path: str) -> bool:
     try:
         value = loads(fileops.read(path).decode())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(value, dict) and all(isinstance(v, dict) and "path" in v for v in value.values())

@@ -159,7 +159,7 @@ PROMISES = (
         sentence="every zone, every change of its clocks 1970 to 2100: instant, UTC day, order, ranges exact",
         cases=lambda: len(_zones()),
         run=run_zones,
-        fast=36,
+        fast=14,
         chunk=30,
         needs=(LINUX, TIME_ZONES),
     ),

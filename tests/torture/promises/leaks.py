@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -248,14 +249,13 @@ def _damaged_stores(place: Path) -> list[tuple[str, Path]]:
     return [*found, ("sqlite", place / "neither"), ("filesystem", place / "neither.db")]
 
 
-def run(numbers: Sequence[int], place: Path, tally: Tally) -> None:
-    """Each case is a life of a process: short ones have even numbers, long ones odd."""
+def run(acts: int, numbers: Sequence[int], place: Path, tally: Tally) -> None:
+    """Each case is the life of a process on another backend."""
     for number in numbers:
         path = place / str(number)
         path.mkdir()
-        acts = _LONG if number % 2 else _SHORT
         try:
-            _live(_BACKENDS[number // 2], path, number, acts, tally)
+            _live(_BACKENDS[number], path, number, acts, tally)
         except BrokenPromiseError as error:
             raise BrokenPromiseError(f"life {number} of {acts} acts: {error}") from error
 
@@ -296,15 +296,17 @@ def _warm(backend: str, place: Path) -> None:
     life.close()
 
 
-PROMISES = (
-    Promise(
-        name="leaks",
-        sentence=f"{_LONG:,} acts of all kinds on each backend, failing, abandoned and forked ones too: no "
+def _promise(name: str, acts: int, fast: int) -> Promise:
+    return Promise(
+        name=name,
+        sentence=f"{acts:,} acts of all kinds on each backend, failing, abandoned and forked ones too: no "
         "descriptor, thread, process or temporary file is left, and memory does not grow",
-        cases=lambda: 2 * len(_BACKENDS),
-        run=run,
-        fast=3,
+        cases=lambda: len(_BACKENDS),
+        run=partial(run, acts),
+        fast=fast,
         chunk=1,
-        shards=3,
-    ),
-)
+        shards=max(fast, 1),
+    )
+
+
+PROMISES = (_promise("leaks", _LONG, 0), _promise("leaks-short", _SHORT, 3))
