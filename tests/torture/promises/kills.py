@@ -19,7 +19,7 @@ from torture.promise import BrokenPromiseError, Promise, Tally
 # So many kills come to one store before a new one is begun, so that looking through it stays quick.
 _ROUNDS = 10
 _BACKENDS = ("filesystem", "sqlite")
-_LONGEST = 0.04  # seconds
+_LONGEST = 0.015  # seconds
 _PROGRAM = (*ALL_VERBS, "save", "update", *KEEPING)
 
 
