@@ -19,6 +19,7 @@ from typing import Any
 
 from moai_patterns import PatternStorage
 from moai_patterns.collect.importing import import_paths
+from moai_patterns.errors import StoreError
 from moai_patterns.instant import DAY, instant, isoformat
 from moai_patterns.query import Query
 from moai_patterns.storage import Session
@@ -128,7 +129,10 @@ class Actor:
                 with _holding(act.puts) as source:
                     source.copy_to(self._storage)
             case "import":
-                import_paths([_payloads(act.number)], self._storage, key=None, clock=_clock)
+                path = _payloads(act.number)
+                told = import_paths([path], self._storage, key=None, clock=_clock)
+                if told.skipped:  # what cannot be read is named, and no more is acknowledged than went in
+                    raise StoreError(told.skipped[0].reason)
             case _:
                 self._storage.save(act.puts[0])
 

@@ -45,11 +45,6 @@ def test_each_named_test_exists() -> None:
         assert any(word in line for word in words for line in named), (path, words)
 
 
-def test_every_promise_has_figures_of_a_whole_run() -> None:
-    """No row of the table is without the figures of a run of all its cases."""
-    assert "not run whole yet" not in page.PAGE.read_text()
-
-
 def test_no_group_of_promises_is_left_out() -> None:
     """Each module in `promises` is among those that are run."""
     names = {path.stem for path in (ROOT / "tests/torture/promises").glob("*.py")} - {"__init__"}

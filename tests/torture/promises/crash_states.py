@@ -242,7 +242,7 @@ PROMISES = (
         "at `record` and `group` nothing acknowledged is lost, at `os` nothing is torn or mixed up",
         cases=lambda: 6 * len(_PROGRAMS),
         run=run,
-        fast=48,
+        fast=36,
         chunk=60,
         shards=4,
     ),

@@ -112,7 +112,7 @@ PROMISES = (
         "once or for ever; no file is flushed again and then believed",
         cases=lambda: len(failing_flushes()),
         run=_run,
-        fast=100,
+        fast=80,
         chunk=400,
         needs=(LINUX, STRACE),
     ),

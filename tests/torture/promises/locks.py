@@ -244,7 +244,7 @@ PROMISES = [
         "nobody waiting for a second, and nothing has to be unlocked",
         cases=lambda: len(_FATES) * len(_BACKENDS) * len(_DOING) * _POINTS,
         run=_run,
-        fast=60,
+        fast=40,
         chunk=500,
         needs=(TRACING,),
     )

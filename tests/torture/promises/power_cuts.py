@@ -171,8 +171,8 @@ def _promise(level: str, sentence: str, full: int, fast: int, shards: int) -> Pr
 
 PROMISES = (
     _promise("record", "nothing acknowledged is lost", 10_000, 300, 3),
-    _promise("group", "nothing acknowledged is lost", 2_000, 40, 1),
-    _promise("os", "nothing is torn, mixed up or in the way of what is there", 2_000, 40, 1),
+    _promise("group", "nothing acknowledged is lost", 2_000, 30, 1),
+    _promise("os", "nothing is torn, mixed up or in the way of what is there", 2_000, 30, 1),
     Promise(
         name="power-cuts-control",
         sentence="with the flush of directories taken out, the same cuts are seen to lose records",

@@ -122,7 +122,7 @@ PROMISES = (
         "what was acknowledged is there, and `retain` works at 0 bytes free",
         cases=lambda: len(_CASES),
         run=run,
-        fast=40,
+        fast=24,
         chunk=60,
         needs=(LINUX, MOUNT),
     ),

@@ -132,7 +132,7 @@ PROMISES = (
         "waited for long is in the store, what is torn is set aside, nothing is in the way",
         cases=lambda: 4 * len(_PROGRAMS),
         run=run,
-        fast=12,
+        fast=8,
         chunk=156,
     ),
 )

@@ -292,9 +292,9 @@ PROMISES = (
         "exports and a repair are under way: logs, indexes, temporary files, spools, keys",
         cases=lambda: _UMASKS * len(_BACKENDS),
         run=run_umasks,
-        fast=48,
+        fast=24,
         chunk=64,
-        shards=2,
+        shards=1,
         needs=(LINUX, ROOT),
     ),
     Promise(
