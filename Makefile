@@ -26,7 +26,7 @@ help:
 	@echo 'make lint      ruff: rules and format'
 	@echo 'make types     mypy, strict'
 	@echo 'make pytest    the tests alone (PYTEST_ARGS="-k name", JOBS=0 for one process)'
-	@echo 'make torture   all cases of every promise, for hours; again to go on (PART="kills replay")'
+	@echo 'make torture   all cases of every promise, for hours; again to go on (PART="kills flips-tree")'
 	@echo 'make bench     the figures, as ratios (FULL=1 for the large ones)'
 	@echo 'make schemas   generate schemas/ and the compiled validator'
 	@echo 'make summary   generate IMPLEMENTATION_SUMMARY.md'

@@ -37,8 +37,8 @@ def written(text: str, promises: dict[str, Promise], sabotages: Mapping[str, Seq
     """Return the page with its generated parts made anew."""
     figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
     rows = [_row(promise, figures.get(name)) for name, promise in promises.items()]
-    head = "| part | promise | cases | counted | minutes |\n|---|---|---|---|---|\n"
-    text = _replaced(text, "figures", "make torture", head + "".join(rows))
+    head = "| part | promise | cases | counted | minutes | commit |\n|---|---|---|---|---|---|\n"
+    text = _replaced(text, "figures", "make torture", head + "".join(rows) + _where(figures))
     planted = [
         f"| {theme} | {bug.name}: {bug.breaks} | `{bug.test}` |\n"
         for theme, bugs in sabotages.items()
@@ -50,14 +50,21 @@ def written(text: str, promises: dict[str, Promise], sabotages: Mapping[str, Seq
 
 def _row(promise: Promise, known: dict[str, Any] | None) -> str:
     if known is None:
-        return f"| `{promise.name}` | {promise.sentence} | not run whole yet | | |\n"
+        return f"| `{promise.name}` | {promise.sentence} | not run whole yet | | | |\n"
     tally = Tally.of_json(known)
     cases = tally.counts.pop("cases")
     said = [f"{number:,} {name}" for name, number in sorted(tally.counts.items()) if name != FIRED]
     said += [f"{name} {figure:,.4g}" for name, figure in sorted(tally.worst.items())]
     counted = "; ".join([f"{tally.counts[FIRED]:,} {FIRED}", *said])
     minutes = f"{known['seconds'] / 60:.1f}"
-    return f"| `{promise.name}` | {promise.sentence} | {cases:,} | {counted} | {minutes} |\n"
+    told = f"{cases:,} | {counted} | {minutes} | {known['commit']}"
+    return f"| `{promise.name}` | {promise.sentence} | {told} |\n"
+
+
+def _where(figures: Mapping[str, Any]) -> str:
+    """Say on what the figures were measured."""
+    places = sorted({f"{known['machine']}; {known['versions']}" for known in figures.values()})
+    return f"\nMeasured on {', and on '.join(places)}.\n" if places else ""
 
 
 def _replaced(text: str, name: str, by: str, new: str) -> str:
