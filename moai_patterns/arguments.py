@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from math import inf
-
 from moai_patterns.conditions import shortened
 from moai_patterns.errors import QueryError
 from moai_patterns.validation.compiled import encodable
+
+_LONGEST = 1_000_000  # seconds: SQLite counts the milliseconds that it waits in 31 bits
 
 
 def must_be(name: str, value: object, kind: type) -> None:
@@ -23,8 +23,8 @@ def must_be_days(name: str, days: object) -> None:
 
 def must_be_seconds(name: str, seconds: object) -> None:
     """Raise `ValueError` for what is no number of seconds."""
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds < inf:
-        raise ValueError(f"{name} is a number of seconds from 0 on, not {shortened(seconds)}")
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= _LONGEST:
+        raise ValueError(f"{name} is a number of seconds from 0 to {_LONGEST:,}, not {shortened(seconds)}")
 
 
 def must_be_text(name: str, value: object) -> None:

@@ -116,7 +116,7 @@ def test_an_import_names_and_counts_what_did_not_go_in(tmp_path: Path) -> None:
     shown = run(*words, cwd=tmp_path)
     assert "ignored picture.txt: no transcript and no log of hook payloads\n" in shown.stderr
     assert "skipped 2000 more that are not named\n" in shown.stderr
-    assert re.search(r"\b12000 lines skipped, 1 file ignored$", shown.stdout.strip())
+    assert re.search(r"\b12000 places skipped, 1 file ignored$", shown.stdout.strip())
 
     told = json.loads(run(*words, "--json", cwd=tmp_path).stdout)
     assert (told["damaged"], len(told["skipped"]), told["unchanged"]) == (12_000, 10_000, 2)

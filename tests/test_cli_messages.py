@@ -169,7 +169,7 @@ def test_an_import_of_nothing_says_so(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no recording")
     told = run("import", "claude-code", "notes.txt", "--store", "file:tree", cwd=tmp_path)
     assert told.returncode == 3
-    assert told.stdout == "nothing was taken: none of 1 file holds a recording\n"
+    assert told.stdout == "nothing was taken, no file holds a recording: 0 places skipped, 1 file ignored\n"
     assert os.listdir(tmp_path) == ["notes.txt"]
 
 

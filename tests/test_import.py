@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ import pytest
 from hook_payloads import PAYLOADS
 from moai_patterns import PatternStorage, StoreError
 from moai_patterns.cli.import_command import show
-from moai_patterns.collect import claude_code, transcripts
+from moai_patterns.collect import claude_code, entries, transcripts
 from moai_patterns.collect.importing import Skipped, Summary, import_paths
 from moai_patterns.collect.intake import Tally
 from moai_patterns.instant import SECOND, instant
@@ -23,7 +26,7 @@ Record = dict[str, Any]
 NOW = 1_790_000_000 * 10**9
 
 
-def imported(storage: PatternStorage, *paths: Path, **options: Any) -> Summary:
+def imported(storage: PatternStorage, *paths: str | Path, **options: Any) -> Summary:
     return import_paths(paths, storage, **{"key": None, "clock": lambda: NOW, **options})
 
 
@@ -245,9 +248,36 @@ def test_directories_are_read_recursively_and_other_files_are_named(
         "notes.md": none,
         "other.json": none,
         "empty": none,
-        "gone": "No such file or directory",
         "pipe": "no regular file",
     }
+    assert [(skipped.line, skipped.reason) for skipped in summary.skipped] == [
+        (0, "No such file or directory")
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file that is there and cannot be read")
+def test_a_file_that_cannot_be_read_is_told_as_skipped(storage: PatternStorage, tmp_path: Path) -> None:
+    """Whether it holds a recording nobody knows, so it is not among those that hold none."""
+    unreadable = "/proc/self/mem"
+    summary = imported(storage, session().write(tmp_path / "a.jsonl"), unreadable)
+    assert summary.skipped == [Skipped(unreadable, 0, "Input/output error")]
+    assert (summary.files, summary.damaged, summary.ignored) == (1, 1, [])
+
+
+def test_a_file_that_fails_on_the_way_is_read_up_to_there() -> None:
+    """A failing disk ends that file, and is named with the line at which it did."""
+
+    class FailingFile(io.BytesIO):
+        """Two lines, then a bad block."""
+
+        def readline(self, size: int | None = -1) -> bytes:
+            if self.tell() == len(self.getvalue()):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return super().readline(size)
+
+    *whole, last = entries.read(FailingFile(b'{"type": "user"}\n{"type": "user"}\n'))
+    assert [type(entry) for entry in whole] == [entries.Entry, entries.Entry]
+    assert last == entries.Damage(3, "the file cannot be read from here on: Input/output error")
 
 
 def test_a_path_that_does_not_exist_is_refused_before_anything_is_read(

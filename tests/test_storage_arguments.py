@@ -59,6 +59,7 @@ def test_a_query_stands_in_the_place_of_all_its_parameters() -> None:
         (lambda s: OPEN("memory", timeout=float("nan")), "timeout"),
         (lambda s: OPEN("memory", timeout=float("inf")), "timeout"),
         (lambda s: OPEN("memory", timeout=-1), "timeout"),
+        (lambda s: OPEN("memory", timeout=1e10), "timeout is a number of seconds from 0 to 1,000,000"),
         (lambda s: OPEN("memory", actor=b"me"), "actor"),
         (lambda s: OPEN("memory", actor="\ud800"), "actor"),
         (lambda s: OPEN("memory", actor=float("nan")), "actor"),

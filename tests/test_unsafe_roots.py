@@ -13,6 +13,7 @@ import pytest
 
 from hooks import TOOL_USE, Project
 from moai_patterns import PatternStorage, StoreError, UnsafeStoreError, spool
+from moai_patterns.backends.reserve import Reserve
 from moai_patterns.collect import faults
 from moai_patterns.collect.redact import load_key
 
@@ -74,6 +75,25 @@ def test_a_store_of_another_user_is_refused_also_for_root(backend_name: str, sto
     os.chown(stored, 0, 0)
     with PatternStorage(backend_name, stored) as storage:
         assert storage.count() == 1
+
+
+def test_a_reserve_is_not_kept_in_files_of_others(tmp_path: Path, backend_name: str) -> None:
+    """A link in the place of the reserve is not followed: what lies behind it stays as it is."""
+    files = tmp_path / "files"
+    files.mkdir()
+    for number in (1, 2):
+        (files / str(number)).write_text("of others")
+    root = root_of(backend_name, tmp_path)
+    place = Path(f"{root}.reserve")
+    place.symlink_to(files)
+    before = contents(files)
+    with PatternStorage(backend_name, tmp_path / "store") as storage:
+        storage.save(RECORD)
+        storage.maintain()
+        storage.delete("a")
+    reserve = Reserve(str(place))
+    assert (reserve.size(), reserve.give()) == (0, False)
+    assert contents(files) == before
 
 
 @pytest.mark.parametrize("sticky", [0, stat.S_ISVTX])

@@ -1,8 +1,8 @@
 """Space that a store sets aside, because removing needs some before it gives any back.
 
 Beside a store lie files of real blocks, `1` to `8` in a directory of their own. Whoever removes or
-compacts on a full disk gives up one after the other, as many as it takes, and makes them again when it
-is done. A save never touches them: a disk that is full stays full for it.
+compacts on a full disk gives up one after the other, as many as it takes; they are made again when it is
+done, or at the next maintenance. A save gets none of it: a disk that is full stays full for it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from moai_patterns.backends import fileops
+from moai_patterns.errors import UnsafeStoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,8 +46,15 @@ class Reserve:
         self._place = place
         self._size = size
         self._kept = 0
-        self._parts = [os.path.join(place, str(number)) for number in range(1, PARTS + 1)]
         self.given = False  # whether this object has given up anything that is not renewed
+
+    def _parts(self) -> list[str]:
+        """Return the paths of the files; none in a directory that others have put in its place."""
+        try:
+            fileops.refuse_unsafe_root(self._place)
+        except UnsafeStoreError:
+            return []
+        return [os.path.join(self._place, str(number)) for number in range(1, PARTS + 1)]
 
     def make(self) -> None:
         """Set space aside for a new store, where that costs next to nothing: a tenth of a millisecond.
@@ -63,7 +71,7 @@ class Reserve:
             free = fileops.free(os.path.dirname(self._place)) + self.size()
             share = max(free / _SHARE, min(free / _AT_MOST, _LEAST))
             parts = int(min(PARTS, share // _BLOCK))
-            for path in self._parts[:parts]:
+            for path in self._parts()[:parts]:
                 fileops.make_dirs(self._place)
                 _fill(path, int(min(wanted, share)) // parts // _BLOCK * _BLOCK, os.path.lexists(path))
         except OSError:
@@ -72,7 +80,7 @@ class Reserve:
 
     def give(self) -> bool:
         """Give a part back to the file system; tell whether there was one."""
-        for path in reversed(self._parts):
+        for path in reversed(self._parts()):
             if os.path.lexists(path):
                 if not self.given:
                     self._kept = self.size()
@@ -92,7 +100,7 @@ class Reserve:
     def size(self) -> int:
         """Return the bytes that are set aside."""
         found = 0
-        for path in self._parts:
+        for path in self._parts():
             try:
                 found += os.lstat(path).st_size
             except OSError:

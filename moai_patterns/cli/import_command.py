@@ -70,13 +70,15 @@ def show(summary: Summary, *, as_json: bool) -> None:
         output.line(_plain(summary))
         return
     for skipped in summary.skipped:
-        click.echo(f"skipped {skipped.file}, line {skipped.line}: {skipped.reason}", err=True)
+        place = f", line {skipped.line}" if skipped.line else ""
+        click.echo(f"skipped {skipped.file}{place}: {skipped.reason}", err=True)
     if more := summary.damaged - len(summary.skipped):
         click.echo(f"skipped {more} more that are not named", err=True)
     for ignored in summary.ignored:
         click.echo(f"ignored {ignored.file}: {ignored.reason}", err=True)
+    left_out = f"{counted(summary.damaged, 'place')} skipped, {counted(len(summary.ignored), 'file')} ignored"
     if not summary.files:
-        click.echo(f"nothing was taken: none of {counted(len(summary.ignored), 'file')} holds a recording")
+        click.echo(f"nothing was taken, no file holds a recording: {left_out}")
         return
     click.echo(
         f"{counted(summary.files, 'file')}, {counted(summary.lines, 'transcript line')}, "
@@ -85,8 +87,7 @@ def show(summary: Summary, *, as_json: bool) -> None:
     filled = f", {counted(summary.filled, 'record')} of hooks filled in" if summary.filled else ""
     click.echo(
         f"  {counted(summary.added, 'record')} added, {summary.revised} revised, {summary.unchanged} known"
-        f"{filled},\n  {counted(summary.damaged, 'line')} skipped, "
-        f"{counted(len(summary.ignored), 'file')} ignored"
+        f"{filled},\n  {left_out}"
     )
 
 

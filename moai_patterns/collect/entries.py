@@ -58,11 +58,17 @@ Found = Iterator[Entry | Damage]
 
 
 def read(file: BinaryIO) -> Found:
-    """Yield the entries of a file in constant memory, and what is damaged in between."""
-    head = file.read(_CHUNK).removeprefix(b"\xef\xbb\xbf").lstrip(_BLANK + b"\0")
-    file.seek(0)
-    spread = head.startswith(b"[") or head.partition(b"\n")[0].strip(_BLANK) == b"{"
-    return _values(file) if spread else _lines(file)
+    """Yield the entries of a file in constant memory, and what is damaged or unreadable in between."""
+    line = 0
+    try:
+        head = file.read(_CHUNK).removeprefix(b"\xef\xbb\xbf").lstrip(_BLANK + b"\0")
+        file.seek(0)
+        spread = head.startswith(b"[") or head.partition(b"\n")[0].strip(_BLANK) == b"{"
+        for found in _values(file) if spread else _lines(file):
+            line = found.line
+            yield found
+    except OSError as error:
+        yield Damage(line + 1, f"the file cannot be read from here on: {error.strerror or error}")
 
 
 def is_payload(value: Any) -> bool:

@@ -44,9 +44,9 @@ class Summary:
     """What an import did.
 
     `lines` and `payloads` count what was read, `records` tells per kind what was added, revised and
-    unchanged, `skipped` names damaged places (the first 10,000; `damaged` counts all of them),
-    `ignored` names files that hold no recording, `filled` counts records of hooks that a transcript
-    completed.
+    unchanged, `skipped` names damaged places and files that cannot be read (the first 10,000; `damaged`
+    counts all of them), `ignored` names files that hold no recording, `filled` counts records of hooks
+    that a transcript completed.
     """
 
     files: int = 0
@@ -73,6 +73,12 @@ class Summary:
     def unchanged(self) -> int:
         """Records that were there already."""
         return sum(tally.unchanged for tally in self.records.values())
+
+    def skip(self, file: str, line: int, reason: str) -> None:
+        """Count a place that does not go in, and name it."""
+        self.damaged += 1
+        if len(self.skipped) < _NAMED:
+            self.skipped.append(Skipped(file, line, reason))
 
 
 def import_paths(
@@ -168,20 +174,23 @@ def _files(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
     return list(found.values())
 
 
-def _open(path: str) -> BinaryIO:
-    """Open a regular file, without waiting where a pipe lies in its place."""
+def _open(path: str) -> BinaryIO | None:
+    """Open a regular file, None for anything else, without waiting where a pipe lies in its place."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError("no regular file")
+        return None
     return os.fdopen(descriptor, "rb")
 
 
 def _recording(path: str, summary: Summary) -> _Recording | None:
-    """Look at the first entries of a file; one that holds no recording is named in the summary."""
-    reason = "no transcript and no log of hook payloads"
+    """Look at the first entries of a file; name it in the summary unless it is a recording."""
     try:
-        with _open(path) as file:
+        file = _open(path)
+        if file is None:
+            summary.ignored.append(Skipped(path, 0, "no regular file"))
+            return None
+        with file:
             if b"{" in file.read(_HEAD):
                 file.seek(0)
                 found = islice(read(file), _LOOKED_AT + _DAMAGED)
@@ -189,8 +198,9 @@ def _recording(path: str, summary: Summary) -> _Recording | None:
                     if is_payload(entry.value) or is_line(entry.value):
                         return _Recording(path, os.fstat(file.fileno()), payloads=is_payload(entry.value))
     except OSError as error:
-        reason = error.strerror or str(error)
-    summary.ignored.append(Skipped(path, 0, reason))
+        summary.skip(path, 0, error.strerror or str(error))
+        return None
+    summary.ignored.append(Skipped(path, 0, "no transcript and no log of hook payloads"))
     return None
 
 
@@ -211,7 +221,10 @@ class _Import:
         try:
             file = _open(recording.path)
         except OSError as error:
-            self._skip(recording, 0, error.strerror or str(error))
+            self._summary.skip(recording.path, 0, error.strerror or str(error))
+            return
+        if file is None:
+            self._summary.skip(recording.path, 0, "no regular file any more")
             return
         line = size = 0
         with file:
@@ -219,7 +232,7 @@ class _Import:
             for found in read(file):
                 line = found.line
                 if isinstance(found, Damage):
-                    self._skip(recording, line, found.reason)
+                    self._summary.skip(recording.path, line, found.reason)
                     continue
                 size = found.size
                 self._take(recording, line, size, self._records(recording, found))
@@ -290,12 +303,9 @@ class _Import:
             if self._intake.add(record, size):
                 self._filling.add(record)
             else:
-                self._skip(recording, line, f"the {record['pattern_type']} made of it is not valid")
-
-    def _skip(self, recording: _Recording, line: int, reason: str) -> None:
-        self._summary.damaged += 1
-        if len(self._summary.skipped) < _NAMED:
-            self._summary.skipped.append(Skipped(recording.path, line, reason))
+                self._summary.skip(
+                    recording.path, line, f"the {record['pattern_type']} made of it is not valid"
+                )
 
 
 def _is_valid(record: Record) -> bool:
