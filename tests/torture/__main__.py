@@ -61,10 +61,10 @@ def _some(promise: Promise, verb: str, given: list[int]) -> None:
 
 
 def _whole(promises: list[Promise]) -> int:
-    broken = []
+    broken, missing = [], []
     for promise in promises:
         if promise.missing:
-            print(f"{promise.name}: 0 cases run, needs {' and '.join(promise.missing)}")
+            missing.append(f"{promise.name} (needs {' and '.join(promise.missing)})")
             continue
         try:
             page.keep(promise, run_whole(promise))
@@ -75,7 +75,11 @@ def _whole(promises: list[Promise]) -> int:
             print(f"\n{promise.name}: interrupted; what is done stays done, run the same command to go on")
             return 130
     page.PAGE.write_text(page.written(page.PAGE.read_text(), found(), themes()))
-    print(f"torture: broken: {', '.join(broken)}" if broken else "torture: every promise held")
+    held = len(promises) - len(broken) - len(missing)
+    print(f"torture: {held} of {len(promises)} parts held, all of their cases were run")
+    for what, names in (("broken", broken), ("not run on this machine", missing)):
+        if names:
+            print(f"torture: {what}: {', '.join(names)}")
     return 1 if broken else 0
 
 

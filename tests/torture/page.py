@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import platform
 import re
-import sqlite3
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torture.promise import FIRED, Promise, Tally
-from torture.running import CHECKOUT, Journal
+from torture.running import CHECKOUT, Journal, versions
 from torture.sabotages import Sabotage
 
 FIGURES = Path(__file__).with_name("figures.json")
@@ -26,7 +25,7 @@ def keep(promise: Promise, journal: Journal) -> None:
     figures[promise.name] = {
         "commit": _said("git", "-C", str(CHECKOUT), "rev-parse", "--short", "HEAD"),
         "machine": f"{platform.system()} {platform.release()}, {_cores()} cores",
-        "versions": f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}",
+        "versions": versions(),
         "seconds": round(journal.seconds),
         **journal.tally.as_json(),
     }

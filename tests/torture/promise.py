@@ -104,6 +104,8 @@ class Promise:
         needs: what the machine must have.
         alone: whether it uses all cores by itself, so that nothing else should run beside it.
         in_memory: whether its directory may lie in memory, where it has one: nothing of it is about the disk.
+        about: patterns of files below `tests` that the cases are about; a change of them makes a run that is
+            not whole yet begin anew, as does one of the package and of the harness.
     """
 
     name: str
@@ -117,6 +119,7 @@ class Promise:
     needs: tuple[Need, ...] = (LINUX,)
     alone: bool = False
     in_memory: bool = True
+    about: tuple[str, ...] = ()
 
     @property
     def missing(self) -> list[str]:

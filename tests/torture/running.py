@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -72,14 +74,23 @@ def run_apart(promise: Promise, numbers: Sequence[int]) -> Tally:
 
 
 def sources_of(promise: Promise) -> str:
-    """Return what tells apart the sources that a run was about: the package, the harnesses, this promise."""
-    own = getattr(promise.run, "func", promise.run).__module__.rpartition(".")[2]
-    digest = hashlib.sha256(promise.name.encode())
-    for path in sorted([*CHECKOUT.glob("moai_patterns/**/*.py"), *TESTS.glob("torture/**/*.py")]):
-        others = path.parent.name == "promises" and path.stem != own
-        if not others and path.stem != "page" and not path.stem.startswith("test_"):
-            digest.update(path.read_bytes())
+    """Return what tells apart what a run was about: the package, the harness, this promise, the versions."""
+    module = getattr(promise.run, "func", promise.run).__module__
+    used = {TESTS.joinpath(*module.split(".")).with_suffix(".py"), *CHECKOUT.glob("moai_patterns/**/*.py")}
+    for pattern in ("*.py", "torture/*.py"):
+        used.update(path for path in TESTS.glob(pattern) if not path.name.startswith("test_"))
+    for pattern in promise.about:
+        used.update(TESTS.glob(pattern))
+    used.discard(TESTS / "torture/page.py")
+    digest = hashlib.sha256(f"{promise.name} {versions()}".encode())
+    for path in sorted(used):
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def versions() -> str:
+    """Return with what the cases are run."""
+    return f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
 
 
 class Journal:

@@ -136,5 +136,6 @@ PROMISES = [
         fast=10,
         chunk=16,
         shards=2,
+        about=("**/test_*.py", "torture/sabotages/*.py"),
     )
 ]
