@@ -14,7 +14,7 @@ from moai_patterns.errors import PatternError
 from moai_patterns.query import Query
 from moai_patterns.saving import content
 from torture.acts import DAYS, Act, History, Model, Record, record
-from torture.promise import BrokenPromiseError
+from torture.promise import BrokenPromiseError, must
 
 _OLD = 7200  # seconds; temporary files are left alone for an hour
 Open = Callable[[], PatternStorage]
@@ -53,7 +53,7 @@ def judge_after_loss(open_it: Open, begun: Sequence[Act]) -> Model:
         for identity, history in found.items():
             left = iter(versions.get(identity, ()))
             said = f"{identity!r} holds {_versions(history)}, which was never saved in this order"
-            _must(all(one in left for one in history), said)
+            must(all(one in left for one in history), said)
 
     return _judge(open_it, allow, after_power_cut=True)
 
@@ -66,7 +66,7 @@ def _judge(open_it: Open, allow: Callable[[Model], None], after_power_cut: bool)
         _must_be_sound(storage, after_power_cut)
         _must_go_on(storage, found)
     with closing(open_it()) as storage:
-        _must(everything(storage) == found, "opening once more changed what is there")
+        must(everything(storage) == found, "opening once more changed what is there")
         _must_be_sound(storage, after_power_cut)
     return found
 
@@ -78,7 +78,7 @@ def everything(storage: PatternStorage) -> Model:
     for stored in _typed(lambda: list(storage.backend.scan(question)), "a scan of everything"):
         revisions = found.setdefault(stored["pattern_id"], {})
         number = stored["_meta"]["revision"]
-        _must(number not in revisions, f"{stored['pattern_id']!r} is there twice in revision {number}")
+        must(number not in revisions, f"{stored['pattern_id']!r} is there twice in revision {number}")
         revisions[number] = content(stored)
     return {identity: tuple(revisions[n] for n in sorted(revisions)) for identity, revisions in found.items()}
 
@@ -110,40 +110,40 @@ def _must_agree(storage: PatternStorage, found: Model) -> None:
     """Ask in other ways, which must all say the same."""
     heads = {identity: history[-1] for identity, history in found.items()}
     listed = _typed(lambda: list(storage.iter(order="oldest")), "iter")
-    _must(len(listed) == len(heads), f"iter gives {len(listed)} records, there are {len(heads)} ids")
-    _must({one["pattern_id"]: one for one in listed} == heads, "iter gives other records than a scan")
+    must(len(listed) == len(heads), f"iter gives {len(listed)} records, there are {len(heads)} ids")
+    must({one["pattern_id"]: one for one in listed} == heads, "iter gives other records than a scan")
     newest = _typed(lambda: list(storage.query(limit=None)), "query")
-    _must(newest == listed[::-1], "newest first is not oldest first turned round")
-    _must(_typed(storage.count, "count") == len(heads), f"count is not {len(heads)}")
+    must(newest == listed[::-1], "newest first is not oldest first turned round")
+    must(_typed(storage.count, "count") == len(heads), f"count is not {len(heads)}")
     for identity, head in heads.items():
         loaded = _typed(partial(storage.load, identity), f"load of {identity!r}")
-        _must(loaded == head, f"load of {identity!r} gives {_short(loaded)}, a scan {_short(head)}")
+        must(loaded == head, f"load of {identity!r} gives {_short(loaded)}, a scan {_short(head)}")
     versions = [head for head in heads.values() if "v1" in head["context"].get("tags", ())]
     tagged = _typed(lambda: storage.query(tags=["v1"], limit=None), "query by tag")
-    _must(len(tagged) == len(versions), f"{len(tagged)} records have the tag, not {len(versions)}")
+    must(len(tagged) == len(versions), f"{len(tagged)} records have the tag, not {len(versions)}")
 
 
 def _must_be_sound(storage: PatternStorage, after_power_cut: bool) -> None:
     problems = _typed(lambda: storage.check(read_data=True), "check")
     if after_power_cut:
         problems = [problem for problem in problems if Path(problem.place).parent.name != "quarantine"]
-    _must(not problems, f"check finds {[str(problem) for problem in problems[:3]]}")
+    must(not problems, f"check finds {[str(problem) for problem in problems[:3]]}")
 
 
 def _must_go_on(storage: PatternStorage, found: Model) -> None:
     """Save, compact and remove: what was there before is there after, and nothing is left behind."""
     probe = record("probe", 0, DAYS[0])
     _typed(lambda: storage.save(probe), "a new save")
-    _must(storage.load("probe") == probe, "a new save is not there")
+    must(storage.load("probe") == probe, "a new save is not there")
     place = storage.backend.path  # type: ignore[attr-defined]
     temporary = Path(place, "tmp")
     for left in temporary.iterdir() if temporary.is_dir() else ():
         os.utime(left, (_OLD, _OLD))
     _typed(storage.compress_old_files, "a compaction")
-    _must(everything(storage) == {**found, "probe": (probe,)}, "a compaction changed what is there")
+    must(everything(storage) == {**found, "probe": (probe,)}, "a compaction changed what is there")
     left_over = os.listdir(temporary) if temporary.is_dir() else []
-    _must(not left_over, f"temporary files stay: {left_over}")
-    _must(storage.delete("probe") == 1, "what was saved cannot be removed")
+    must(not left_over, f"temporary files stay: {left_over}")
+    must(storage.delete("probe") == 1, "what was saved cannot be removed")
 
 
 def _typed(act: Callable[[], Any], what: str) -> Any:
@@ -151,11 +151,6 @@ def _typed(act: Callable[[], Any], what: str) -> Any:
         return act()
     except PatternError as error:
         raise BrokenPromiseError(f"{what} raised {type(error).__name__}: {error}") from error
-
-
-def _must(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise BrokenPromiseError(sentence)
 
 
 def _difference(found: Model, wanted: Model) -> str:

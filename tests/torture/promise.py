@@ -20,6 +20,12 @@ class BrokenPromiseError(AssertionError):
     """A case in which the store did not keep its promise; the message says how."""
 
 
+def must(holds: bool, sentence: str) -> None:
+    """Raise `BrokenPromiseError` with the sentence unless it holds."""
+    if not holds:
+        raise BrokenPromiseError(sentence)
+
+
 @dataclass
 class Tally:
     """What cases did: numbers that add up, and figures of which the worst counts.

@@ -13,7 +13,7 @@ from moai_patterns import PatternStorage
 from moai_patterns.instant import DAY, isoformat
 from torture.acts import FIRST_DAY, opened, record
 from torture.crowd import Crowd, Shared
-from torture.promise import BrokenPromiseError, Promise, Tally
+from torture.promise import BrokenPromiseError, Promise, Tally, must
 
 _BACKENDS = ("filesystem", "sqlite")
 _READERS = 4
@@ -61,7 +61,7 @@ class Day:
             crowd.end()
         with self._storage() as storage:
             problems = storage.check(read_data=True)
-        _must(not problems, f"check finds {[str(problem) for problem in problems[:3]]}")
+        must(not problems, f"check finds {[str(problem) for problem in problems[:3]]}")
         tally.add("reclaims" if self._backend == "sqlite" else "records compacted", self._moved[0])
         tally.add("records changed meanwhile", self._saved[0])
         tally.fired(self._moved[0])
@@ -119,7 +119,7 @@ class Day:
         first = choose.randrange(_STAYING)
         since = isoformat(FIRST_DAY * DAY + first * 1_000_000)
         there = storage.count(start_date=since, end_date=isoformat(_NOON))
-        _must(there == _STAYING - first, f"{there} records are counted of {_STAYING - first}")
+        must(there == _STAYING - first, f"{there} records are counted of {_STAYING - first}")
 
     def _scan(self, storage: PatternStorage, choose: random.Random) -> None:
         order = choose.choice(_ORDERS)
@@ -152,16 +152,11 @@ class Day:
 
     def _must_be(self, found: dict[str, Any] | None, number: int, before: int) -> None:
         """It is a version since the question: the one acknowledged then, up to the one under way now."""
-        _must(found is not None, f"{self._names[number]} is missing")
+        must(found is not None, f"{self._names[number]} is missing")
         version = (found or {})["data"]["version"]
         after = self._versions[number] + 1
-        _must(before <= version <= after, f"version {version}, acknowledged were {before} to {after}")
-        _must(found == _staying(number, version), f"{self._names[number]} is not what was saved: {found}")
-
-
-def _must(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise BrokenPromiseError(sentence)
+        must(before <= version <= after, f"version {version}, acknowledged were {before} to {after}")
+        must(found == _staying(number, version), f"{self._names[number]} is not what was saved: {found}")
 
 
 def _run(numbers: Sequence[int], place: Path, tally: Tally) -> None:

@@ -14,7 +14,7 @@ from moai_patterns.backends.base import BackendBase, Batch
 from moai_patterns.errors import ConflictError
 from torture.acts import DAYS, opened, record
 from torture.crowd import Crowd
-from torture.promise import BrokenPromiseError, Promise, Tally
+from torture.promise import Promise, Tally, must
 
 _PROCESSES = 32
 _UPDATES = 10
@@ -54,12 +54,12 @@ class Contest:
                 found = list(_verbs(storage).history(name))
                 history = [one["data"] for one in found]
                 revisions = [one["_meta"]["revision"] for one in found]
-                _must(revisions == list(range(1, len(history) + 1)), f"revisions of {name!r}: {revisions}")
+                must(revisions == list(range(1, len(history) + 1)), f"revisions of {name!r}: {revisions}")
                 self._must_be_a_line([data["token"] for data in history], self._told(name))
                 if name == "counted":
                     _must_be_a_chain(history)
             problems = storage.check(read_data=True)
-            _must(not problems, f"check finds {[str(problem) for problem in problems[:3]]}")
+            must(not problems, f"check finds {[str(problem) for problem in problems[:3]]}")
         refused = sum(int(file.read_text()) for file in self._place.glob("refused-*"))
         tally.add("updates", len(numbers) * _UPDATES * 2)
         tally.add("updates refused because somebody else was first", refused)
@@ -100,11 +100,11 @@ class Contest:
 
     def _must_be_a_line(self, tokens: Sequence[str], told: dict[str, Update]) -> None:
         """Each acknowledged update stands there once, and none before one that was over when it began."""
-        _must(len(set(tokens)) == len(tokens), "an update is there twice")
-        _must(set(tokens) == set(told), f"{len(told)} updates were acknowledged, {len(tokens)} are there")
+        must(len(set(tokens)) == len(tokens), "an update is there twice")
+        must(set(tokens) == set(told), f"{len(told)} updates were acknowledged, {len(tokens)} are there")
         latest = 0
         for token in tokens:
-            _must(told[token].ended > latest, f"{token} stands behind an update that began after it was over")
+            must(told[token].ended > latest, f"{token} stands behind an update that began after it was over")
             latest = max(latest, told[token].began)
 
 
@@ -135,12 +135,7 @@ def _with_data(name: str, data: dict[str, Any]) -> dict[str, Any]:
 def _must_be_a_chain(history: Sequence[dict[str, Any]]) -> None:
     for earlier, later in pairwise([{"token": "", "count": 0}, *history]):
         follows = (later["count"], later["after"]) == (earlier["count"] + 1, earlier["token"])
-        _must(follows, f"{later['token']} follows {later['after']}, and stands behind {earlier['token']}")
-
-
-def _must(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise BrokenPromiseError(sentence)
+        must(follows, f"{later['token']} follows {later['after']}, and stands behind {earlier['token']}")
 
 
 def _run(numbers: Sequence[int], place: Path, tally: Tally) -> None:

@@ -23,7 +23,7 @@ from moai_patterns.backends.sqlite.database import Database
 from moai_patterns.errors import BusyError, PatternError
 from moai_patterns.query import Query
 from torture.acts import DAYS, opened, record
-from torture.promise import BrokenPromiseError, Need, Promise, Tally
+from torture.promise import BrokenPromiseError, Need, Promise, Tally, must
 from torture.stepping import TRACING, Call, Puppet
 
 # From where a checkpoint has its lock, so many instructions: more than it takes to find nothing to do.
@@ -128,8 +128,8 @@ class Scene:
                 _stop_within(puppet, instructions)
                 meanwhile = _said(lambda: self._save(new[:1], _SHORT))
                 puppet.let_go()
-                _must(puppet.end() == 0, "the checkpoint failed; what it printed stands above")
-            _must(_said(lambda: self._save(new, _LONG)), "no save was possible after the checkpoint")
+                must(puppet.end() == 0, "the checkpoint failed; what it printed stands above")
+            must(_said(lambda: self._save(new, _LONG)), "no save was possible after the checkpoint")
             return Ending({*old, *new} - self._seen(), meanwhile)
         finally:
             for descriptor in (asking, over):
@@ -173,7 +173,7 @@ class Scene:
 
 def _stop_within(puppet: Puppet, instructions: int) -> None:
     begun = puppet.to_call(_takes_checkpoint_lock) and puppet.past_call()
-    _must(begun and puppet.step(instructions), "the checkpoint ended too soon")
+    must(begun and puppet.step(instructions), "the checkpoint ended too soon")
 
 
 def _takes_checkpoint_lock(call: Call) -> bool:
@@ -188,13 +188,8 @@ def _said(act: Callable[[], bool]) -> bool:
     said = os.read(reading, 3)
     os.close(reading)
     _, status = os.waitpid(pid, 0)
-    _must(status == 0, "a save failed; what it printed stands above")
+    must(status == 0, "a save failed; what it printed stands above")
     return said == b"yes"
-
-
-def _must(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise BrokenPromiseError(sentence)
 
 
 def _run(numbers: Sequence[int], place: Path, tally: Tally) -> None:
@@ -207,8 +202,8 @@ def _run(numbers: Sequence[int], place: Path, tally: Tally) -> None:
         tally.add("timings that lost records of the store without its lock", bool(without.lost))
         tally.fired(bool(without.lost))
         kept = Scene(STORE, here / "store.db").played(number)
-        _must(not kept.lost, f"instruction {number}: lost {sorted(kept.lost)}")
-        _must(not kept.saved_meanwhile, f"instruction {number}: a save was acknowledged amid a checkpoint")
+        must(not kept.lost, f"instruction {number}: lost {sorted(kept.lost)}")
+        must(not kept.saved_meanwhile, f"instruction {number}: a save was acknowledged amid a checkpoint")
 
 
 PROMISES = [

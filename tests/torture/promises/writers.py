@@ -20,7 +20,7 @@ from moai_patterns.query import Query
 from moai_patterns.saving import content
 from torture.acts import DAYS, FIRST_DAY, NOW, opened, record
 from torture.crowd import Crowd, Shared
-from torture.promise import LINUX, STRACE, BrokenPromiseError, Promise, Tally
+from torture.promise import LINUX, STRACE, BrokenPromiseError, Promise, Tally, must
 
 _WRITERS = 64
 _READERS = 4
@@ -114,7 +114,7 @@ class Load:
             for n in range(5):
                 storage.save(record(f"old-{n}", 0, _OLD_DAY))
             gone = storage.delete_old_patterns(_KEPT_DAYS)
-            _must(gone == 5, f"retention removed {gone} records of 5")
+            must(gone == 5, f"retention removed {gone} records of 5")
             self._expired[0] += gone
         log = self._place / "store.db-wal"
         if log.exists():
@@ -137,13 +137,13 @@ class Load:
         found = storage.query(tags=[f"w{writer}"], limit=None)
         after = self._acknowledged[writer] + 1
         there = {one["pattern_id"]: one for one in found}
-        _must(len(there) == len(found), f"of writer {writer} a record came twice")
+        must(len(there) == len(found), f"of writer {writer} a record came twice")
         for number, act in enumerate(self._acts(writer)):
             parts = [there.pop(one["pattern_id"], None) for one in act]
             if any(part is not None for part in parts) or number < before:
-                _must(parts == act, f"of writer {writer} act {number} is there as {parts}")
-                _must(number < after, f"of writer {writer} act {number} is there before it was begun")
-        _must(not there, f"of writer {writer} what nobody saved: {sorted(there)[:3]}")
+                must(parts == act, f"of writer {writer} act {number} is there as {parts}")
+                must(number < after, f"of writer {writer} act {number} is there before it was begun")
+        must(not there, f"of writer {writer} what nobody saved: {sorted(there)[:3]}")
 
     def _read_one_of(self, storage: PatternStorage, writer: int, choose: random.Random) -> None:
         acknowledged, everyone = self._acknowledged[writer], range(len(self._shares))
@@ -152,11 +152,11 @@ class Load:
             number = self._shares[writer][wanted // self._saves]
             act = next(islice(acts_of(writer, number, self._saves), wanted % self._saves, None))
             loaded = storage.load(act[-1]["pattern_id"])
-            _must(loaded == act[-1], f"of writer {writer} act {wanted} is loaded as {loaded}")
+            must(loaded == act[-1], f"of writer {writer} act {wanted} is loaded as {loaded}")
         if choose.random() < 0.1:
             before = self._acknowledged.total(everyone)
             there = storage.count()
-            _must(there >= before, f"count gives {there}, {before} are acknowledged")
+            must(there >= before, f"count gives {there}, {before} are acknowledged")
 
     def _judge(self) -> None:
         wanted = {
@@ -166,17 +166,17 @@ class Load:
             for one in act
         }
         with self._storage() as storage:
-            _must(storage.delete_old_patterns(_KEPT_DAYS) in (0, 5), "what retention left is no round")
+            must(storage.delete_old_patterns(_KEPT_DAYS) in (0, 5), "what retention left is no round")
             found = [content(one) for one in storage.backend.scan(Query(limit=None, revisions="all"))]
-            _must(len(found) == len(wanted), f"{len(found)} revisions are there, {len(wanted)} were saved")
-            _must({one["pattern_id"]: one for one in found} == wanted, "not what was saved is there")
-            _must(storage.count() == len(wanted), "count gives another number than a scan")
+            must(len(found) == len(wanted), f"{len(found)} revisions are there, {len(wanted)} were saved")
+            must({one["pattern_id"]: one for one in found} == wanted, "not what was saved is there")
+            must(storage.count() == len(wanted), "count gives another number than a scan")
             problems = storage.check(read_data=True)
-            _must(not problems, f"check finds {[str(problem) for problem in problems[:3]]}")
+            must(not problems, f"check finds {[str(problem) for problem in problems[:3]]}")
 
     def _tell(self, tally: Tally) -> None:
         reads, moved, expired = self._reads.total(range(_READERS)), self._moved[0], self._expired[0]
-        _must(bool(reads and moved and expired), f"{reads} reads, {moved} moved, {expired} expired: too few")
+        must(bool(reads and moved and expired), f"{reads} reads, {moved} moved, {expired} expired: too few")
         tally.add("saves", self._acknowledged.total(range(len(self._shares))))
         tally.add("reads meanwhile", reads)
         tally.add("records expired meanwhile", expired)
@@ -192,11 +192,6 @@ class Load:
         tally.see(
             f"{self._backend}: ms of 99 in 100 saves", round(ordered[len(ordered) * 99 // 100] * 1000, 1)
         )
-
-
-def _must(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise BrokenPromiseError(sentence)
 
 
 _SAVES, _CASES = 100, 640
@@ -241,7 +236,7 @@ def _run_slowly(numbers: Sequence[int], place: Path, tally: Tally) -> None:
         with trace.open() as lines:
             delayed = sum("(DELAYED)" in line for line in lines)
         tally.fired(delayed)
-        _must(delayed >= len(mine) * _SLOW_SAVES / 2, f"only {delayed} flushes were delayed")
+        must(delayed >= len(mine) * _SLOW_SAVES / 2, f"only {delayed} flushes were delayed")
 
 
 def main(backend: str, place: str) -> None:
