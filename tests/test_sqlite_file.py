@@ -19,7 +19,7 @@ import pytest
 
 from moai_patterns.backends.base import Batch, Problem
 from moai_patterns.backends.memory import MemoryBackend
-from moai_patterns.backends.sqlite import database, layout
+from moai_patterns.backends.sqlite import database, layout, reading
 from moai_patterns.backends.sqlite.backend import SqliteBackend, open_database, wal_reset_bug
 from moai_patterns.backends.sqlite.creation import refuse_remote
 from moai_patterns.backends.sqlite.faults import translate
@@ -436,6 +436,27 @@ def test_a_writer_goes_on_after_the_file_could_once_be_read_only(
         writer.write([stored("new", MIDNIGHT)])
     with closing(SqliteBackend(str(filled))) as store:
         assert store.get("new") is not None
+
+
+def test_a_database_that_vanishes_between_two_looks(
+    filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is taken away while a question begins raises no bare `OSError`, and is read once it is back."""
+    aside = tmp_path / "aside"
+
+    def moved(path: str) -> tuple[int, int] | None:
+        found = database.identity(path)
+        monkeypatch.undo()
+        os.rename(path, aside)
+        return found
+
+    with closing(SqliteBackend(str(filled))) as store:
+        known = store.get("r1")
+        monkeypatch.setattr(reading, "identity", moved)
+        assert store.get("r1") == known
+        assert reading._state(str(filled)) == ()
+        aside.rename(filled)
+        assert store.get("r1") == known
 
 
 def test_other_programs_show_sensible_columns(filled: Path) -> None:

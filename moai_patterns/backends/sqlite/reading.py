@@ -81,8 +81,11 @@ def _unreadable(reader: _Reader) -> str | None:
 
 
 def _state(path: str) -> tuple[int, ...]:
-    """Return what is another value once somebody has written to the database or its log."""
-    facts = os.stat(path)
+    """Return what is another value once somebody has written to the database or its log, or taken it away."""
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return ()  # whoever opens it says what is wrong
     return facts.st_mtime_ns, facts.st_size, log_size(path)
 
 
@@ -179,7 +182,9 @@ class Readers:
                 raise StoreError(errno.EBADF, "this store is closed", self._database.path)
             while self._idle:
                 reader = self._idle.pop()
-                if reader.file == file and reader.still in (None, _state(self._database.path)):
+                if reader.file == file and (
+                    reader.still is None or reader.still == _state(self._database.path)
+                ):
                     self._leased.add(reader)
                     return reader
                 leave_open(reader.connection, beyond_exit=True)
