@@ -441,7 +441,7 @@ def test_a_writer_goes_on_after_the_file_could_once_be_read_only(
 def test_a_database_that_vanishes_between_two_looks(
     filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that is taken away while a question begins raises no bare `OSError`, and is read once it is back."""
+    """A file taken away while a question begins raises no bare `OSError`, and is read once it is back."""
     aside = tmp_path / "aside"
 
     def moved(path: str) -> tuple[int, int] | None:
