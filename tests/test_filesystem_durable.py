@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,6 +14,7 @@ import pytest
 from moai_patterns.backends.base import Batch, Removal
 from moai_patterns.backends.filesystem.backend import FilesystemBackend
 from moai_patterns.instant import DAY
+from moai_patterns.query import Query
 from moai_patterns.testing.pools import MIDNIGHT, stored
 
 TODAY = MIDNIGHT // DAY
@@ -152,3 +154,31 @@ def test_flushing_ids_flushes_their_files_and_the_names_of_these(tmp_path: Path,
     assert {path.parent for path in flushed if path.is_file()} == {root / "2025/11/29", root / "journal"}
     for directory in (root / "2025/11/29", root / "2025/11", root / "2025", root, root / "journal"):
         assert directory in flushed
+
+
+@pytest.mark.parametrize(("directory", "after"), [("2025/11/29", "unlink"), ("", "replace")])
+def test_what_a_full_disk_could_not_flush_is_flushed_before_journals_go(
+    tmp_path: Path, calls: list[Call], monkeypatch: pytest.MonkeyPatch, directory: str, after: str
+) -> None:
+    """Removed hot files, and the manifest that calls journals dead: the second try finds both as they are."""
+    root, failed = tmp_path / "tree", list[int]()
+    flush = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        flush(descriptor)
+        swept = any(call.name == "unlink" and call.path.parent == root / "2025/11/29" for call in calls)
+        if swept and not failed and calls[-2].name == after and calls[-1].path == root / directory:
+            failed.append(len(calls))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with opened(root) as store:
+        store.write(Batch([stored("gone", MIDNIGHT)]))
+        store.write(Batch(remove=[Removal("gone")]))
+        calls.clear()
+        monkeypatch.setattr(os, "fsync", fsync)
+        store.compact([TODAY])
+        assert list(store.scan(Query())) == []
+    later = calls[failed[0] :]
+    gone = next(at for at, call in enumerate(later) if call.path.parent == root / "journal")
+    assert later[gone].name == "unlink"
+    assert Call("fsync", root / directory) in later[:gone]

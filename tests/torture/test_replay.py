@@ -138,7 +138,7 @@ def _build_and_remove(tree: Tree, folding: Folding) -> tuple[Manifest, int, dict
     """Remove the sources before the manifest counts that names what they went into."""
     content, moved, damaged = _build(tree, folding)
     with closing(Cold(tree, content)) as cold:
-        sweeping.hot_files(tree, folding, cold)
+        sweeping.hot_files(tree, folding, cold, set())
     return content, moved, damaged
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from moai_patterns.backends import fileops
 from moai_patterns.backends.filesystem import compaction, counting, manifest, sweeping
 from moai_patterns.backends.filesystem.cold import Cold
 from moai_patterns.backends.filesystem.compaction import Folding
@@ -34,6 +35,8 @@ class Maintenance:
         self._writer = writer
         self._tree = writer.tree
         self._reserve = reserve
+        # What fails for want of space is done again: these have lost names, and that is not flushed yet.
+        self._unflushed: set[str] = set()
 
     def compact(self, days: Sequence[int]) -> int:
         """Bring closed UTC days into segments and sweep; return how many heads were moved.
@@ -112,11 +115,13 @@ class Maintenance:
         sweeping.temporary_files(self._tree, time.time())
         cold = Cold(self._tree, manifest.load(self._tree))
         try:
+            # Whoever put it there, this run before its disk was full or another, may have failed at this.
+            fileops.sync_dir(self._tree.root)
             # Whoever reads by the manifest before this one is waited for. Later readers find in the
             # segments what goes, so hot files, of which there may be many, keep nobody waiting.
             with self._pin().held(timeout=_PATIENCE):
                 pass
-            whole = sweeping.hot_files(self._tree, folding, cold)
+            whole = sweeping.hot_files(self._tree, folding, cold, self._unflushed)
             with self._pin().held(timeout=_PATIENCE):
                 if whole and with_journals:
                     sweeping.journals(self._writer, folding, cold)

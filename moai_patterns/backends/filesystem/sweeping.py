@@ -29,28 +29,29 @@ _BLOCK = 4096  # of which a file wastes one at most
 _GRACE = 3600.0  # seconds after which a temporary file belongs to nobody any more
 
 
-def hot_files(tree: Tree, folding: Folding, cold: Cold) -> bool:
+def hot_files(tree: Tree, folding: Folding, cold: Cold, unflushed: set[str]) -> bool:
     """Remove the hot files that segments hold now, and those of removed ids.
 
     Return whether all of these could be told: a damaged file stays, and so must the removal of its id. They
-    are gone for good before a journal goes that says what they are: removed, or superseded.
+    are gone for good before a journal goes that says what they are: removed, or superseded. `unflushed` are
+    the directories in which files were removed by a run that failed before that.
     """
     whole = True
     removed = {digest(identity): identity for identity in folding.overlay.removed}
     for day, directory in manifest.day_directories(tree.root):
         parts = [part for part in (cold.segment(name, day) for name in PARTS) if part is not None]
-        some = False
         for names in folding.snapshot.hot_names(day):
             for _, name, _, hashed in names:
                 try:
                     is_cold = any(part.may_hold(hashed) for part in parts)
                     if is_cold or (hashed in removed and _is_gone(folding, day, name)):
+                        unflushed.add(directory)
                         fileops.remove(os.path.join(directory, name))
-                        some = True
                 except DamageError:
                     whole = False
-        if some:
+        if directory in unflushed:
             fileops.sync_dir(directory)
+            unflushed.remove(directory)
         _remove_empty(directory, tree.root)
     return whole
 

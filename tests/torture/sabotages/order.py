@@ -14,7 +14,7 @@ SABOTAGES = (
             with""",
         new="""\
             compaction.flush_journals(folding)
-            sweeping.hot_files(self._tree, folding, Cold(self._tree, content))
+            sweeping.hot_files(self._tree, folding, Cold(self._tree, content), set())
             with""",
         test="""\
 tests/test_filesystem_kills.py::test_a_death_before_each_call_of_a_compaction_changes_no_answer""",
