@@ -31,10 +31,11 @@ _TRACED = (
 )
 _CALL = re.compile(r"^(?P<pid>\d+) +(?P<name>\w+)\((?P<arguments>.*)$")
 _DESCRIPTOR = re.compile(r"(?:^|, )\d+<(?P<path>[^>]*)>")
-_QUOTED = re.compile(r'(?:^|, )"(?P<path>[^"]*)"')
+_NAMED = re.compile(r'(?:^|, )(?:(?:\d+|AT_FDCWD)<(?P<base>[^>]*)>, )?"(?P<path>[^"]*)"')
 _OPENING = ("open", "openat", "openat2", "creat")
 _WRITES = re.compile("O_WRONLY|O_RDWR|O_CREAT|O_TRUNC")
-_CONTENT = ("write", "pwrite64", "writev", "pwritev", "pwritev2")
+# What stands in quotes in these is no path.
+_CONTENT = ("write", "pwrite64", "writev", "pwritev", "pwritev2", "fsetxattr", "fremovexattr")
 _PATIENCE = 60.0  # seconds after which a worker hangs: a lock is waited for a hundredth of that
 
 
@@ -43,14 +44,19 @@ class Call:
     """One system call that changes something below the directory.
 
     `number` counts the calls of this name, also those elsewhere, `below` only those below the directory, to
-    which `path` is relative.
+    which the `paths` that stand in it are relative.
     """
 
     name: str
     number: int
     below: int
-    path: str
+    paths: tuple[str, ...]
     text: str
+
+    @property
+    def path(self) -> str:
+        """The path of what it changes; of two, the one that comes to be."""
+        return self.paths[-1]
 
     @property
     def injected(self) -> bool:
@@ -208,23 +214,25 @@ def calls_in(log: str, root: Path) -> Iterator[Call]:
         if name == "resumed" or "<unfinished ...>" in arguments:
             raise AssertionError(f"calls of several processes at once cannot be told apart: {line}")
         counts[found["pid"], name] += 1
-        path = _changed(name, arguments, str(root))
-        if path is not None:
+        paths = _changed(name, arguments, str(root))
+        if paths:
             below[name] += 1
-            yield Call(name, counts[found["pid"], name], below[name], path, f"{name}({arguments}")
+            yield Call(name, counts[found["pid"], name], below[name], paths, f"{name}({arguments}")
 
 
-def _changed(name: str, arguments: str, root: str) -> str | None:
-    """Return the path, relative to `root`, of what a call changes there; None when it does not."""
+def _changed(name: str, arguments: str, root: str) -> tuple[str, ...]:
+    """Return the paths, relative to `root`, of what a call changes there; none when it does not."""
     if name in _OPENING and name != "creat" and not _WRITES.search(arguments):
-        return None
+        return ()
     if name == "fcntl" and "SETLK" not in arguments:
-        return None
-    paths = [match["path"] for match in _DESCRIPTOR.finditer(arguments.split('"', 1)[0])]
-    if name not in _CONTENT:
-        paths += [match["path"] for match in _QUOTED.finditer(arguments)]
+        return ()
+    named = [] if name in _CONTENT else list(_NAMED.finditer(arguments))
+    if named:
+        paths = [os.path.join(match["base"] or "", match["path"]) for match in named]
+    else:
+        paths = [match["path"] for match in _DESCRIPTOR.finditer(arguments.split('"', 1)[0])]
     below = [path for path in paths if path == root or path.startswith(root + "/")]
-    return os.path.relpath(below[-1], root) if below else None
+    return tuple(os.path.relpath(path, root) for path in below)
 
 
 def _let_be_traced() -> None:
