@@ -166,10 +166,10 @@ tests/test_import.py::test_what_a_transcript_filled_in_stays_when_the_payload_is
         breaks="what comes behind a torn line of a transcript is not imported",
         file="collect/importing.py",
         old="""\
-                    self._skip(recording, line, found.reason)
+                    self._summary.skip(recording.path, line, found.reason)
                     continue""",
         new="""\
-                    self._skip(recording, line, found.reason)
+                    self._summary.skip(recording.path, line, found.reason)
                     break""",
         test="tests/test_import.py::test_damaged_lines_are_named_and_the_rest_goes_in",
     ),
