@@ -218,6 +218,7 @@ def test_a_read_only_tree_answers(read_only: Path, monkeypatch: pytest.MonkeyPat
         assert [r["_meta"]["revision"] for r in store.history("cold-2")] == [1, 2]
         assert store.count(EVERYTHING) == 10
         assert store.check(read_data=True) == []
+        assert len(store.repair(dry_run=True)) == (log != "there")  # the log would be made anew
         with pytest.raises(ReadOnlyError, match=str(read_only)):
             store.write(Batch([stored("new", MIDNIGHT)]))
 

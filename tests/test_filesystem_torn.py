@@ -115,6 +115,33 @@ def test_of_a_session_whose_last_line_is_torn_all_others_stay(
     )
 
 
+@pytest.mark.parametrize("what", ["a hot file", "a session"])
+def test_what_is_set_aside_replaces_nothing_in_the_quarantine(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """The original that a repair has kept may be all there is of a record; the next gets a number."""
+    with closing(FilesystemBackend(str(tree))) as store:
+        victim = next(tree.rglob("*_small_*.json"))
+        if what == "a session":
+            with closing(store.single_writer()) as session:
+                session.write(Batch([stored("s", MIDNIGHT)]))
+            victim = max((tree / "journal").iterdir())
+    (tree / "quarantine").mkdir(exist_ok=True)
+    kept = tree / "quarantine" / victim.name
+    kept.write_bytes(b"the only copy")
+    times, raw = victim.stat(), victim.read_bytes()
+    torn_bytes = b"" if what == "a hot file" else raw.replace(b'"s"', bytes(3))
+    victim.write_bytes(torn_bytes)
+    os.utime(victim, ns=(times.st_atime_ns, times.st_mtime_ns))
+    restart(monkeypatch)
+    with closing(FilesystemBackend(str(tree))) as store:
+        found = {record["pattern_id"] for record in store.scan(Query(limit=None))}
+    assert found == {"large", *"abcd", *(["small"] if what == "a session" else [])}
+    assert kept.read_bytes() == b"the only copy"
+    assert kept.with_name(f"{kept.name}.2").read_bytes() == torn_bytes
+    assert len(list(kept.parent.iterdir())) == 2
+
+
 @pytest.mark.parametrize("index", [True, False])
 def test_the_same_damage_without_a_crash_is_damage(tree: Path, index: bool) -> None:
     """A file that somebody cut while the machine ran is not taken for one that was never flushed."""

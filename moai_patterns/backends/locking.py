@@ -27,6 +27,10 @@ class Lock:
     One object is held by one thread at a time; objects on the same path exclude each other, in one
     process too. Fork-safe: a child starts without what its parent held.
 
+    Parameters:
+        path: the file.
+        create: whether it is made when missing; if not, `acquire` raises `FileNotFoundError`.
+
     >>> import os, tempfile
     >>> with tempfile.TemporaryDirectory() as place:
     ...     with Lock(os.path.join(place, ".lock")).held(timeout=1.0):
@@ -34,8 +38,9 @@ class Lock:
     ['.lock']
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, create: bool = True) -> None:
         self.path = path
+        self._create = create
         self._descriptor = -1
         self._mutex = allocate_lock()
         _living.add(ref(self, _living.discard))
@@ -84,7 +89,7 @@ class Lock:
 
     def _try(self, shared: bool) -> bool:
         if self._descriptor < 0:
-            self._descriptor = _open_lock(self.path, shared)
+            self._descriptor = _open_lock(self.path, shared, self._create)
         if not _lock(self._descriptor, shared):
             return False
         if os.name == "posix" and os.fstat(self._descriptor).st_nlink == 0:
@@ -122,9 +127,9 @@ class Held:
         self._lock.release()
 
 
-def _open_lock(path: str, shared: bool) -> int:
+def _open_lock(path: str, shared: bool, create: bool) -> int:
     try:
-        return fileops.open_shared(path)
+        return fileops.open_shared(path, create=create)
     except OSError as error:
         if not shared or error.errno not in fileops.DENIED or isinstance(error, UnsafeStoreError):
             raise

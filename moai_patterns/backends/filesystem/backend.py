@@ -188,11 +188,23 @@ class FilesystemBackend(BackendBase):
         except StoreError as error:
             if error.errno not in fileops.FULL or len(days) < 2:
                 raise
-            moved = sum(self.compact([day]) for day in days)
+            moved = self._compact_singly(days)
         if self._tree.exists:
             # Whatever removes something writes the manifest twice, and that of many years is large.
             _, _, size = manifest.seen(self._tree)
             self._reserve.renew(4 * size)
+        return moved
+
+    def _compact_singly(self, days: Sequence[int]) -> int:
+        moved = 0
+        damage: DamageError | None = None
+        for day in days:
+            try:
+                moved += self.compact([day])
+            except DamageError as error:
+                damage = damage or error
+        if damage is not None:
+            raise damage
         return moved
 
     def reclaim(self) -> None:

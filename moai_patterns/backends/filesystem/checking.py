@@ -6,13 +6,13 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Problem
-from moai_patterns.backends.filesystem import journal, manifest, torn
+from moai_patterns.backends.filesystem import journal, manifest, quarantine
 from moai_patterns.backends.filesystem.cold import Cold
 from moai_patterns.backends.filesystem.hotlog import StaleLogError
 from moai_patterns.backends.filesystem.journal import JournalDamageError
@@ -31,6 +31,8 @@ from moai_patterns.instant import DAY
 if TYPE_CHECKING:
     from moai_patterns.backends.filesystem.hotlog import HotLog
 
+T = TypeVar("T")
+
 _SET_ASIDE = "torn or damaged, and set aside; remove it when nothing in it is needed any more"
 
 
@@ -40,15 +42,22 @@ def check(path: str, *, read_data: bool) -> list[Problem]:
     if not tree.exists:
         return []
     try:
-        before = _state(tree)
-        problems = _check(tree, read_data=read_data)
-        if problems and _state(tree) != before:
-            # A compaction has moved what was looked at; what is damaged is so at a second look, too.
-            again = _check(tree, read_data=read_data)
-            problems = [problem for problem in problems if problem in again]
-        return problems
+        return twice(tree, lambda: _check(tree, read_data=read_data))
     finally:
         tree.close()
+
+
+def twice(tree: Tree, look: Callable[[], list[T]]) -> list[T]:
+    """Return what a look at a tree finds, at a second one too if a compaction came in between.
+
+    That moves what is looked at; what is damaged is so again.
+    """
+    before = _state(tree)
+    found = look()
+    if found and _state(tree) != before:
+        again = look()
+        found = [finding for finding in found if finding in again]
+    return found
 
 
 def _state(tree: Tree) -> object:
@@ -67,7 +76,7 @@ def _check(tree: Tree, *, read_data: bool) -> list[Problem]:
         lambda: _journals(tree, read_data=read_data),
         lambda: log_problems(tree),
         lambda: _temporary(tree, time.time()),
-        lambda: (Problem(path, _SET_ASIDE) for path in torn.held(tree)),
+        lambda: (Problem(path, _SET_ASIDE) for path in quarantine.held(tree)),
     )
     problems: list[Problem] = []
     for look in looks:

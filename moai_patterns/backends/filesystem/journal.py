@@ -1,10 +1,10 @@
 """Journals: batches of more than one new record, published whole by one rename.
 
-`journal/<first seq>.<part>.jsonl` is JSON Lines: a header with the removals, the stored records, and
-an end line with a packed index of the lines and the CRC-32 of everything before that number. A
-session's journal says so in its header and grows line by line; as long as it has no end line each
-whole line in it is a batch. The arrival number of a line is its own `_meta.seq`, or else the first of
-the file plus its position.
+`journal/<first seq>.<part>.jsonl` is JSON Lines: a header with the removals and a checksum of its own,
+the stored records, and an end line with a packed index of the lines and the CRC-32 of everything before
+that number. A session's journal says so in its header and grows line by line; as long as it has no end
+line each whole line in it is a batch. The arrival number of a line is its own `_meta.seq`, or else the
+first of the file plus its position.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _PACKED = "L" if array("L").itemsize == 4 else "I"
 
 
 class JournalDamageError(Exception):
-    """A journal is not what was published; `place` names line and byte. Translated by the reader."""
+    """A file is no journal at all. Translated by the reader."""
 
 
 def name(seq: int, part: int = 0) -> str:
@@ -57,11 +57,37 @@ def _loads(data: bytes) -> Any:
 def header(removals: Sequence[Gone] = ()) -> bytes:
     """Return the first line of a journal."""
     gone = [[identity, revision, seq] for identity, revision, seq in removals]
-    return dumps({"journal": 1, "remove": gone}).encode() + b"\n"
+    return _sealed({"journal": 2, "remove": gone})
+
+
+def removals(first: bytes, loads: Loads = _loads) -> list[Gone]:
+    """Return the removals in a header, given without its line end.
+
+    Raises `ValueError` when it is not one that was written: a bit more or less could remove another id.
+
+    >>> removals(header([("a", 1, 7)])[:-1])
+    [('a', 1, 7)]
+    """
+    at = first.rfind(_MARK) + len(_MARK)
+    if first[at:] != b"%d}" % crc32(memoryview(first)[:at]):
+        raise ValueError("its checksum does not fit its bytes")
+    try:
+        found = [(gone[0], gone[1], gone[2]) for gone in loads(first)["remove"]]
+        if all(map(_is_removal, found)):
+            return found
+    except (KeyError, TypeError, IndexError, AttributeError):
+        pass
+    raise ValueError("its content is no header")
+
+
+def _sealed(facts: dict[str, Any], crc: int = 0) -> bytes:
+    """Return a line with a checksum of what is before it; `crc` is that of the lines before."""
+    line = dumps(facts).encode()[:-1] + _MARK
+    return b"%b%d}\n" % (line, crc32(line, crc))
 
 
 # The header of a session's journal, which may lack its end line.
-SESSION = b'{"session":1,"remove":[]}\n'
+SESSION = _sealed({"session": 2, "remove": []})
 
 
 class Columns:
@@ -88,8 +114,7 @@ class Columns:
         columns = {**self._columns, "seqs": self._seqs} if self._seqs else self._columns
         for key, column in columns.items():
             end[key] = b2a_base64(column.tobytes(), newline=False).decode()
-        line = dumps(end).encode()[:-1] + _MARK
-        return b"%b%d}\n" % (line, crc32(line, crc))
+        return _sealed(end, crc)
 
 
 def build(
@@ -122,8 +147,8 @@ class Journal:
         path: the file.
         loads: reads JSON bytes.
 
-    Raises `OSError`, and `JournalDamageError` for a file without a header that can be read. Of one that
-    is damaged behind it, the lines whose own checksums fit count. Attributes: `removals`, `damage`
+    Raises `OSError`, and `JournalDamageError` for a file that is not called like one. Of one that is
+    damaged the lines whose own checksums fit count, the header among them. Attributes: `removals`, `damage`
     (what is wrong with it, or nothing), `closed` (it has an end line), `size` (bytes that were read), `end`
     (where the last whole line ends),
     `offsets`, `lengths`, `instants`, `hashes`, `revisions`, `seqs`.
@@ -139,19 +164,20 @@ class Journal:
         self.closed = ended and data.startswith(b'{"end":', _last_line(data))
         self.damage = "" if self.closed or data.startswith(SESSION) else "its end line is missing"
         try:
-            opening = loads(first)
-            self.removals: list[Gone] = [(gone[0], gone[1], gone[2]) for gone in opening["remove"]]
             start = int(self.name.partition(".")[0])
-            if not all(map(_is_removal, self.removals)):
-                raise ValueError("no removal")
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-            raise JournalDamageError("line 1: this is not the header of a journal") from None
+        except ValueError:
+            raise JournalDamageError("its name is not that of a journal") from None
         self._clear()
         if self.closed:
             self._index(data, len(first) + 1, start, loads)
         if self.damage or not self.closed:
             self._clear()
             self._walk(data, len(first) + 1, start, loads)
+        self.removals: list[Gone] = []
+        try:
+            self.removals = removals(first, loads)
+        except ValueError:
+            self.damage = "line 1: this is not the header of a journal"
         self.size = len(data)
         self.end = data.rfind(b"\n") + 1
         self._by_day: dict[int, array[int]] | None = None

@@ -162,7 +162,11 @@ def _put(tree: Tree, path: str, data: bytes) -> None:
 
 
 def _publish(tree: Tree, fresh: str, path: str) -> None:
-    fileops.rename(fresh, path)
+    try:
+        fileops.rename(fresh, path)
+    except BaseException:
+        fileops.remove(fresh)
+        raise
     fileops.sync_dir(tree.root)
 
 

@@ -1,12 +1,21 @@
-"""Where damaged files of a tree go: nothing that was stored is ever deleted because it cannot be read."""
+"""Where damaged files of a tree go: nothing that was stored is ever deleted because it cannot be read.
+
+Loaded by the capture process, when it is the first after a start of the machine.
+"""
 
 from __future__ import annotations
 
 import os
 
 from moai_patterns.backends import fileops
-from moai_patterns.backends.filesystem.torn import QUARANTINE
-from moai_patterns.backends.filesystem.tree import Tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moai_patterns.backends.filesystem.tree import Tree
+
+_PLACE = "quarantine"
 
 
 def place_for(tree: Tree, path: str) -> str:
@@ -17,11 +26,11 @@ def place_for(tree: Tree, path: str) -> str:
     """
     relative = os.path.relpath(path, tree.root).split(os.sep)
     name = f"history.{relative[-1]}" if relative[0] == "history" else relative[-1]
-    target = os.path.join(tree.path(QUARANTINE), name)
+    target = os.path.join(tree.path(_PLACE), name)
     number = 1
     while os.path.lexists(target) and not _is_same(path, target):
         number += 1
-        target = os.path.join(tree.path(QUARANTINE), f"{name}.{number}")
+        target = os.path.join(tree.path(_PLACE), f"{name}.{number}")
     return target
 
 
@@ -52,6 +61,15 @@ def keep(tree: Tree, path: str) -> str:
         fileops.link(path, target)
         fileops.sync_dir(os.path.dirname(target))
     return target
+
+
+def held(tree: Tree) -> Iterator[str]:
+    """Yield the paths of what was set aside."""
+    try:
+        names = sorted(os.listdir(tree.path(_PLACE)))
+    except FileNotFoundError:
+        return
+    yield from (os.path.join(tree.path(_PLACE), name) for name in names)
 
 
 def _is_same(path: str, target: str) -> bool:

@@ -13,15 +13,18 @@ Under the locks, in an order that can be interrupted anywhere and begun again:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
 
 import orjson
 
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Repair
 from moai_patterns.backends.filesystem import journal, manifest, quarantine, rebuilding
-from moai_patterns.backends.filesystem.checking import hot_fault, log_problems
+from moai_patterns.backends.filesystem.checking import hot_fault, log_problems, twice
 from moai_patterns.backends.filesystem.cold import Cold
 from moai_patterns.backends.filesystem.hotlog import StaleLogError
 from moai_patterns.backends.filesystem.journal import Journal, JournalDamageError
@@ -32,7 +35,6 @@ from moai_patterns.backends.filesystem.overlay import HOT
 from moai_patterns.backends.filesystem.salvage import (
     NO_FILE,
     JournalRest,
-    Removal,
     hot_rest,
     journal_rest,
 )
@@ -42,7 +44,10 @@ from moai_patterns.backends.locking import Lock
 from moai_patterns.errors import BusyError, StoreError
 from moai_patterns.query import Record
 
-_NOTHING = JournalRest([], [], 0, [])
+if TYPE_CHECKING:
+    from moai_patterns.backends.filesystem.journal import Gone
+
+_NOTHING = JournalRest([], None, 0, [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +64,38 @@ class _Loose:
 def repair_tree(path: str, timeout: float, *, dry_run: bool) -> list[Repair]:
     """Mend a tree, or only tell what would be done.
 
-    Raises `BusyError` when others keep the locks for longer than `timeout` seconds, and `OSError`.
+    No compaction goes on meanwhile; beside one that a dry run cannot keep out, since it may only read, it
+    looks twice. Raises `BusyError` when others keep the locks for longer than `timeout` seconds, and
+    `OSError`.
     """
     tree = Tree(path)  # of its own, so that others go on meanwhile
     try:
         if not tree.exists:
             return []
         if dry_run:
-            return _repair(tree, timeout, dry_run=True)
+            with _unmaintained(tree, timeout):
+                return twice(tree, lambda: _repair(tree, timeout, dry_run=True))
         with Lock(tree.path(".maintenance")).held(timeout=timeout):
             return _repair(tree, timeout, dry_run=False)
     finally:
         tree.close()
+
+
+@contextmanager
+def _unmaintained(tree: Tree, timeout: float) -> Iterator[None]:
+    """Keep maintenance out, where that takes no new file: there was none yet, or the medium is read-only."""
+    lock = Lock(tree.path(".maintenance"), create=False)
+    try:
+        lock.acquire(shared=True, timeout=timeout)
+    except BusyError:
+        raise
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _repair(tree: Tree, timeout: float, *, dry_run: bool) -> list[Repair]:
@@ -130,12 +155,15 @@ class _Log:
         # A log that was made of damaged journals only repeats what these say.
         self.vouches = self._log is not None and not self._log.is_doubtful
 
-    def removals(self) -> Mapping[str, list[tuple[int, int, int]]]:
-        """Return hash, revision and arrival number of the removals in each journal."""
+    def removals(self, *, settled: bool) -> Mapping[str, list[tuple[int, int, int]]]:
+        """Return hash, revision and arrival number of the removals in each journal.
+
+        Those that are not `settled` count for a journal that is there: the writer died behind its commit.
+        """
         found: dict[str, list[tuple[int, int, int]]] = {}
         if self._log is not None and self.vouches:
             try:
-                for hashed, seq, revision, place in self._log.changes(settled=True):
+                for hashed, seq, revision, place in self._log.changes(settled=settled):
                     if place.endswith(":-"):
                         found.setdefault(place[:-2], []).append((hashed, revision, seq))
             except StaleLogError:
@@ -176,7 +204,7 @@ def _journals(tree: Tree, log: _Log) -> tuple[list[_Loose], list[Repair]]:
         if not _is_over(path):
             open_still.append(Repair(path, f"{fault}; its session is not over: repair again when it is"))
             continue
-        removals = log.removals() if removals is None else removals
+        removals = log.removals(settled=False) if removals is None else removals
         found.append(_mended_journal(tree, path, fault, removals.get(name, []) if log.vouches else None))
     return found, open_still
 
@@ -196,7 +224,7 @@ def _journal_fault(path: str) -> str:
 
 def _is_over(path: str) -> bool:
     """Tell whether no session writes to a journal any more."""
-    owner = Lock(path)
+    owner = Lock(path, create=False)  # a name that has just gone must not become an empty journal
     try:
         with owner.held(timeout=0.0):
             return True
@@ -214,12 +242,18 @@ def _mended_journal(tree: Tree, path: str, fault: str, known: list[tuple[int, in
         rest = journal_rest(path)
     except (ValueError, OSError):
         rest = _NOTHING
-    removals = rest.removals if known is None else _removals(tree, rest.removals, known)
     kept = f"{len(rest.records)} records of it are whole and stay"
-    if removals or known:
-        kept += f", and {len(removals)} of its {max(len(removals), len(known or ()))} removals"
-    ids = tuple(f"hash {hashed:016x}" for hashed in rest.hashes)
     lost = rest.lost if rest is not _NOTHING else None
+    if rest.removals is None and known is None:
+        removals = _evident(tree, path, rest.records)
+        kept += "; nobody can tell what it removed, which may be back"
+        kept += f", but for {len(removals)} ids that were saved again" if removals else ""
+        lost = None
+    else:
+        removals = _removals(tree, rest.removals or [], known or [])
+        if removals or known:
+            kept += f", and {len(removals)} of its {max(len(removals), len(known or ()))} removals"
+    ids = tuple(f"hash {hashed:016x}" for hashed in rest.hashes)
     told = Repair(path, f"{fault}; {kept}", lost, ids, quarantine.place_for(tree, path))
     if not (rest.records or removals):
         return _Loose(path, told)
@@ -229,14 +263,41 @@ def _mended_journal(tree: Tree, path: str, fault: str, known: list[tuple[int, in
     return _Loose(path, told, _successor(path, data), data)
 
 
-def _removals(tree: Tree, written: list[Removal], known: list[tuple[int, int, int]]) -> list[Removal]:
-    """Return the removals that the change log vouches for; the tree tells ids by their hash."""
-    sound = [gone for gone in written if (digest(gone[0]), gone[1], gone[2]) in known]
-    named = {digest(identity) for identity, _, _ in sound}
-    return sound + _hiding(tree, [entry for entry in known if entry[0] not in named])
+def _removals(tree: Tree, written: list[Gone], known: list[tuple[int, int, int]]) -> list[Gone]:
+    """Return the removals of a whole header, and others that the log knows; the tree tells ids by hash."""
+    named = {digest(identity) for identity, _, _ in written}
+    return written + _hiding(tree, [entry for entry in known if entry[0] not in named])
 
 
-def _hiding(tree: Tree, known: list[tuple[int, int, int]]) -> list[Removal]:
+def _evident(tree: Tree, path: str, records: Sequence[Record]) -> list[Gone]:
+    """Return the removals of a journal that are evident from what is stored; `records` are its own.
+
+    An id with revisions from before it and a first revision from after it was removed in between.
+    """
+    first = os.path.basename(path).partition(".")[0]
+    if not first.isdecimal():
+        return []
+    seq = int(first)
+    again = {digest(record["pattern_id"]) for record in records}
+    # It came back through a journal, which stays as long as that of the removal does.
+    again.update(
+        hashed
+        for hashed, number, revision, place in rebuilding.changes(tree)
+        if number > seq and revision == 1 and ":" in place and not place.endswith(":-")
+    )
+    arrived: dict[str, set[tuple[int, int]]] = {}
+    for record in chain(records, _stored(tree, again)):
+        meta = record["_meta"]
+        arrived.setdefault(record["pattern_id"], set()).add((meta.get("seq", HOT), meta["revision"]))
+    found = []
+    for identity, revisions in sorted(arrived.items()):
+        before = [revision for number, revision in revisions if number < seq]
+        if before and any(number > seq and revision == 1 for number, revision in revisions):
+            found.append((identity, max(before), seq))
+    return found
+
+
+def _hiding(tree: Tree, known: list[tuple[int, int, int]]) -> list[Gone]:
     """Return those of the removals, given by hash, that something in the tree arrived before."""
     if not known:
         return []
@@ -279,7 +340,7 @@ def _lost_removals(tree: Tree, log: _Log) -> list[_Loose]:
     """Return journals for the removals whose own are missing, although what they removed is still there."""
     found = []
     dead = manifest.load(tree).dead
-    for name, known in log.removals().items():
+    for name, known in log.removals(settled=True).items():
         path = os.path.join(tree.journals, name)
         if os.path.lexists(path) or name in dead:
             continue
@@ -313,7 +374,11 @@ def _hot_files(tree: Tree) -> list[_Loose]:
     """Return the damaged hot files."""
     found = []
     for day, directory in manifest.day_directories(tree.root):
-        for name in sorted(os.listdir(directory)):
+        try:
+            names = sorted(os.listdir(directory))
+        except FileNotFoundError:
+            continue  # a compaction that a dry run could not keep out has removed it as empty
+        for name in names:
             parsed = parse_hot(name)
             path = os.path.join(directory, name)
             if parsed is not None and (fault := hot_fault(path, day, parsed)):

@@ -10,12 +10,13 @@ from binascii import a2b_base64
 from collections import Counter
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
 import orjson
 
 from moai_patterns.backends import fileops
+from moai_patterns.backends.filesystem import journal
 from moai_patterns.backends.filesystem.names import digest
 from moai_patterns.backends.filesystem.sealed import open_file, open_line
 from moai_patterns.backends.filesystem.segment_check import UNTRUSTED, Piece, Read, parse, read_at, walk
@@ -24,27 +25,28 @@ from moai_patterns.backends.filesystem.sideindex import NoIndexError, SideIndex
 from moai_patterns.instant import DAY
 from moai_patterns.query import Key, Record
 
+if TYPE_CHECKING:
+    from moai_patterns.backends.filesystem.journal import Gone
+
 _LINE_END = re.compile(rb',"crc32":\d+\}\}')
 _FILE_END = re.compile(rb',\n    "crc32": \d+\n  \}\n\}\n')
-_HEADER_END = b"]}"
+_HEADER_END = re.compile(rb',"crc32":\d+\}')
 _END = b'{"end":'
 _PACKED = "L" if array("L").itemsize == 4 else "I"
 
 # What the system says of a name behind which there is no regular file.
 NO_FILE = (errno.ENOENT, errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.ENXIO)
 
-Removal = tuple[str, int, int]  # id, revision of the head that goes, arrival number
-
 
 class JournalRest(NamedTuple):
     """What is whole in a journal.
 
-    `records` with their arrival numbers in `_meta`; `removals` as the header has them, which no checksum of
-    its own vouches for; how many records are `lost`, and the `hashes` of their ids where the end line tells.
+    `records` with their arrival numbers in `_meta`; `removals`, None when the header is not whole; how many
+    records are `lost`, and the `hashes` of their ids where the end line tells.
     """
 
     records: list[Record]
-    removals: list[Removal]
+    removals: list[Gone] | None
     lost: int
     hashes: list[int]
 
@@ -69,7 +71,7 @@ def journal_rest(path: str) -> JournalRest:
             lost += 1
         offset += len(piece) + 1
     left = [hashed for hashed in hashes if hashed >= 0]
-    return JournalRest(records, _removals(data, first), len(left) if positions else lost, left)
+    return JournalRest(records, _removals(data), len(left) if positions else lost, left)
 
 
 def _columns(data: bytes) -> tuple[dict[int, int], list[int]]:
@@ -103,8 +105,8 @@ def _whole_lines(piece: bytes) -> Iterator[tuple[int, Record]]:
     start = 0
     for match in _LINE_END.finditer(piece):
         begins = [start]
-        if start == 0 and (after := piece.find(_HEADER_END)) >= 0:
-            begins.append(after + len(_HEADER_END) + 1)
+        if start == 0 and (header := _HEADER_END.search(piece)):
+            begins.append(header.end() + 1)
         for begin in begins:
             try:
                 record = open_line(piece[begin : match.end()], orjson.loads)
@@ -116,12 +118,11 @@ def _whole_lines(piece: bytes) -> Iterator[tuple[int, Record]]:
                 break
 
 
-def _removals(data: bytes, first: int) -> list[Removal]:
+def _removals(data: bytes) -> list[Gone] | None:
     try:
-        gone = orjson.loads(data.partition(b"\n")[0])["remove"]
-        return [(str(identity), revision, seq) for identity, revision, seq in gone if seq == first]
-    except (ValueError, KeyError, TypeError):
-        return []
+        return journal.removals(data.partition(b"\n")[0], orjson.loads)
+    except ValueError:
+        return None
 
 
 class HotRest(NamedTuple):

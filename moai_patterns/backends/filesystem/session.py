@@ -103,9 +103,10 @@ class _Growing:
         self._pid = os.getpid()
         fresh = writer.tree.temporary_path()
         writer.create(fresh, journal.SESSION)
-        self._owned = Lock(fresh)
+        # Who removes it meanwhile, for a file that was left, must not get an empty one in its place.
+        self._owned = Lock(fresh, create=False)
         self._owned.acquire(timeout=1.0)  # before it has its name, or a compaction could take it for left
-        self._descriptor = fileops.open_shared(fresh, append=True)
+        self._descriptor = fileops.open_shared(fresh, append=True, create=False)
         try:
             writer.publish(fresh, os.path.join(writer.tree.journals, name))
         except BaseException:

@@ -163,7 +163,7 @@ def _is_over(found: Journal) -> bool:
     """Tell whether nobody writes to a journal any more, nor has written since it was read."""
     if found.closed:
         return True
-    owner = Lock(found.path)
+    owner = Lock(found.path, create=False)  # a repair may have moved it just now
     try:
         with owner.held(timeout=0.0):
             return os.stat(found.path).st_size == found.size
@@ -202,10 +202,14 @@ def _shorten(writer: TreeWriter, rest: _Remainder) -> None:
     """Publish what is kept of a journal under the name behind its own."""
     fresh = writer.tree.temporary_path()
     fileops.create(fresh, rest.data, sync=True)
-    with writer.locked() as log:
-        log.append(rest.hashes, rest.changes)
-        writer.publish(fresh, os.path.join(writer.tree.journals, rest.name))
-        log.settle()
+    try:
+        with writer.locked() as log:
+            log.append(rest.hashes, rest.changes)
+            writer.publish(fresh, os.path.join(writer.tree.journals, rest.name))
+            log.settle()
+    except BaseException:  # on a full disk it would take up what was freed for the next try
+        fileops.remove(fresh)
+        raise
     fileops.sync_dir(writer.tree.journals)
 
 

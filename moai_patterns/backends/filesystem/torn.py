@@ -12,18 +12,17 @@ import os
 import time
 
 from moai_patterns.backends import fileops
-from moai_patterns.backends.filesystem import journal
+from moai_patterns.backends.filesystem import journal, quarantine
 from moai_patterns.backends.filesystem.journal import Journal, JournalDamageError
 from moai_patterns.backends.filesystem.sealed import open_file
 from moai_patterns.lightjson import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from moai_patterns.backends.filesystem.tree import Tree
 
-QUARANTINE = "quarantine"
 _UNFLUSHED = 600_000_000  # microseconds within which every system writes back; Linux takes half a minute
 
 
@@ -55,12 +54,13 @@ def set_aside(tree: Tree, hot: Sequence[tuple[int, str]]) -> bool:
         if newest - moment <= _UNFLUSHED and not _is_whole_file(path):
             torn.append(path)
     for path in torn:
-        _move(tree, path)
+        if not (path.endswith(journal.SUFFIX) and _keep_whole_lines(tree, path)):
+            quarantine.move(tree, path)
     return bool(torn)
 
 
 def _keep_whole_lines(tree: Tree, path: str) -> bool:
-    """Give a session's journal those of its lines that are whole, after a copy of it was set aside.
+    """Give a session's journal those of its lines that are whole, after all of it was set aside.
 
     False for any other journal: it counts whole or not at all.
     """
@@ -70,12 +70,12 @@ def _keep_whole_lines(tree: Tree, path: str) -> bool:
     found = Journal(path)
     spans = zip(found.offsets, found.lengths, strict=True)
     lines = b"".join(raw[offset : offset + length] + b"\n" for offset, length in spans)
-    for data, target in ((raw, _quarantined(tree, path)), (journal.SESSION + lines, path)):
-        fresh = tree.temporary_path()
-        fileops.create(fresh, data, sync=True)
-        # Dated as it was: whoever is interrupted here must be followed by one that still sees what was torn.
-        fileops.date(fresh, moment)
-        fileops.rename(fresh, target)
+    quarantine.keep(tree, path)
+    fresh = tree.temporary_path()
+    fileops.create(fresh, journal.SESSION + lines, sync=True)
+    # Dated as it was: whoever is interrupted here must be followed by one that still sees what was torn.
+    fileops.date(fresh, moment)
+    fileops.rename(fresh, path)
     return True
 
 
@@ -84,15 +84,6 @@ def _modified(tree: Tree, name: str) -> int:
         return os.stat(os.path.join(tree.journals, name)).st_mtime_ns // 1000
     except FileNotFoundError:
         return 0
-
-
-def held(tree: Tree) -> Iterator[str]:
-    """Yield the paths of what was set aside."""
-    try:
-        names = sorted(os.listdir(tree.path(QUARANTINE)))
-    except FileNotFoundError:
-        return
-    yield from (os.path.join(tree.path(QUARANTINE), name) for name in names)
 
 
 def _is_whole_journal(path: str) -> bool:
@@ -116,13 +107,3 @@ def _is_whole_file(path: str) -> bool:
 
 def _loads(raw: bytes) -> object:
     return loads(raw.decode())
-
-
-def _move(tree: Tree, path: str) -> None:
-    if not (path.endswith(journal.SUFFIX) and _keep_whole_lines(tree, path)):
-        fileops.rename(path, _quarantined(tree, path))
-
-
-def _quarantined(tree: Tree, path: str) -> str:
-    fileops.make_dirs(tree.path(QUARANTINE))
-    return os.path.join(tree.path(QUARANTINE), os.path.basename(path))

@@ -59,7 +59,7 @@ tests/test_bad_input_stores.py::test_damage_in_a_tree_is_named_and_the_rest_is_r
         breaks="torn files lie in the quarantine and nobody hears of them",
         file="backends/filesystem/checking.py",
         old="""\
-        lambda: (Problem(path, _SET_ASIDE) for path in torn.held(tree)),
+        lambda: (Problem(path, _SET_ASIDE) for path in quarantine.held(tree)),
 """,
         new="",
         test="""\
@@ -69,8 +69,8 @@ tests/test_filesystem_torn.py::test_torn_files_are_set_aside_after_a_start_of_th
         name="check of one moment only",
         breaks="a check beside a compaction reports damage that is none",
         file="backends/filesystem/checking.py",
-        old="        if problems and _state(tree) != before:",
-        new="        if problems and _state(tree) == before:",
+        old="    if found and _state(tree) != before:",
+        new="    if found and _state(tree) == before:",
         test="tests/test_filesystem_steps.py::test_a_finding_that_a_compaction_explains_is_none",
     ),
     Sabotage(
@@ -116,10 +116,10 @@ tests/test_filesystem_torn.py::test_torn_files_are_set_aside_after_a_start_of_th
         breaks="what a power cut left torn is deleted instead of set aside",
         file="backends/filesystem/torn.py",
         old="""\
-        fileops.rename(path, _quarantined(tree, path))
+            quarantine.move(tree, path)
 """,
         new="""\
-        fileops.remove(path)
+            fileops.remove(path)
 """,
         test="""\
 tests/test_filesystem_torn.py::test_torn_files_are_set_aside_after_a_start_of_the_machine[0]""",

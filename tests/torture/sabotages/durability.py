@@ -114,12 +114,14 @@ tests/test_filesystem_durable.py::test_a_compaction_removes_nothing_before_what_
         breaks="after a power cut the old manifest is back, and what it names has been removed",
         file="backends/filesystem/manifest.py",
         old="""\
-    fileops.rename(fresh, path)
     fileops.sync_dir(tree.root)
-""",
+
+
+def load(""",
         new="""\
-    fileops.rename(fresh, path)
-""",
+
+
+def load(""",
         test="""\
 tests/test_filesystem_durable.py::test_a_compaction_removes_nothing_before_what_replaces_it_is_flushed""",
     ),
