@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from moai_patterns.backends.base import BackendBase, Removal
@@ -108,26 +108,51 @@ def plan(
     return Plan(stands, tuple(day for day in days if day not in expired), limit, expired)
 
 
-def refuse_leap(backend: BackendBase, todo: Plan, last: int) -> None:
-    """Refuse, for a run that nobody asked for, a plan that a clock set ahead would give.
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A week or more without a record and without a run; the clock may have been set ahead in it.
 
-    `last` is when such a run was before (UTC microseconds). Raises `RetentionError` when since then a week
-    or more has passed without any record and more than half of all records would expire.
+    Days are counted from 1970-01-01. The longest lasted from `since` for so many `days`; with `over` comes
+    the first record behind all of them, if not today.
     """
-    if not todo.expired or not last <= todo.now - _SILENCE * DAY:
+
+    since: int
+    days: int
+    over: int
+
+    def is_past(self, noticed: int, stands: int) -> bool:
+        """Tell whether the clock has gone on for a day since: since a run noticed it, or since `over`."""
+        # That record may be of the last moment of its day.
+        return min(noticed, (self.over + 1) * DAY) <= stands - DAY
+
+
+def silence(backend: BackendBase, last: int, stands: int) -> Silence | None:
+    """Return the silence between the run before and the time by the clock (UTC microseconds), if there is."""
+    if last > stands - _SILENCE * DAY:
+        return None
+    first, final = last // DAY, stands // DAY
+    known = sorted({first, *(day for day in backend.days() if first < day < final), final})
+    found = [Silence(day, after - day, after) for day, after in pairwise(known) if after - day >= _SILENCE]
+    return replace(max(found, key=lambda one: one.days), over=found[-1].over) if found else None
+
+
+def refuse_leap(backend: BackendBase, todo: Plan, found: Silence, noticed: int) -> None:
+    """Refuse, for a run that nobody asked for, what a clock that was set ahead would let expire.
+
+    Raises `RetentionError` while the silence is not past, and also afterwards when more than half of all
+    records would expire. `noticed` is when a run came upon it first (UTC microseconds).
+    """
+    total = sum(sum(kinds.values()) for kinds in backend.days().values())
+    most = 2 * todo.expired_count > total
+    if not todo.expired or (found.is_past(noticed, todo.now) and not most):
         return
-    counts = backend.days()
-    total = sum(sum(kinds.values()) for kinds in counts.values())
-    first, final = last // DAY, todo.now // DAY
-    known = sorted({first, *(day for day in counts if first < day < final), final})
-    silence, since = max((after - day, day) for day, after in pairwise(known))
-    if silence >= _SILENCE and 2 * todo.expired_count > total:
-        raise RetentionError(
-            f"it is {isoformat(todo.now)} by the clock, {todo.expired_count} of {total} records would "
-            f"expire, and none came in the {silence} days from {isoformat(since * DAY)[:10]} on: after such "
-            "a silence nothing expires by itself, for the clock may have been set ahead; if it is right, run "
-            "`moai-patterns retain` or call delete_old_patterns()"
-        )
+    wait = "" if most else "let it run again a day later, "
+    raise RetentionError(
+        f"it is {isoformat(todo.now)} by the clock, {todo.expired_count} of {total} records would "
+        f"expire, and none came in the {found.days} days from {isoformat(found.since * DAY)[:10]} on: "
+        "nothing expires by itself now, for the clock may have been set ahead; if it is right, "
+        f"{wait}run `moai-patterns retain` or call delete_old_patterns()"
+    )
 
 
 def apply(

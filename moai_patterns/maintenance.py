@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 from moai_patterns import lifecycle
 from moai_patterns.backends import fileops
@@ -20,14 +21,21 @@ _LOG = logging.getLogger("moai_patterns")
 _LOG.addHandler(logging.NullHandler())
 
 
+class _Noted(NamedTuple):
+    """When the last run was whose clock was believed, and when one since then came upon a silence; or 0."""
+
+    last: int = 0
+    noticed: int = 0
+
+
 class Upkeep:
     """Runs the lifecycle of one storage, on request or by itself.
 
     Parameters:
         backend, policy: what is kept, and how.
         clock: returns nanoseconds since 1970-01-01 UTC.
-        place: a file beside the store that is locked during a run and holds the time of the last
-            one in microseconds; None for a store that no other process sees.
+        place: a file beside the store that is locked during a run and holds the times of `_Noted` in
+            microseconds; None for a store that no other process sees.
         interval: seconds between runs that start by themselves; None for no such runs.
     """
 
@@ -46,7 +54,7 @@ class Upkeep:
         self._place = place
         self._interval = float("inf") if interval is None else interval
         self._due = time.monotonic() + self._interval
-        self._last = 0  # for where there is no file that says it
+        self._noted = _Noted()  # for where there is no file that says it
         self._running = threading.Lock()
         self._pid = os.getpid()
         self._closing = threading.Event()
@@ -58,7 +66,7 @@ class Upkeep:
             return
         self._due = time.monotonic() + self._interval
         # One in the future was noted under a clock that has been set back since.
-        if 0 <= self._now() - self._last_run() < self._interval * 1e6:
+        if 0 <= self._now() - self._what_is_noted().last < self._interval * 1e6:
             return
         self._thread = threading.Thread(target=self._run_quietly, name="moai-patterns upkeep", daemon=True)
         self._thread.start()
@@ -74,9 +82,7 @@ class Upkeep:
         try:
             if self._place is not None:
                 return self._run_alone(self._place)
-            outcome = self._work()
-            self._last = self._now()
-            return outcome
+            return self._work()
         finally:
             running.release()
 
@@ -99,9 +105,7 @@ class Upkeep:
                 return self._work()
             raise StoreError(error.errno, f"{place}: cannot be locked for maintenance: {error}") from error
         try:
-            outcome = self._work()
-            self._note_run(place)
-            return outcome
+            return self._work()
         finally:
             lock.release()
             lock.close()
@@ -113,16 +117,25 @@ class Upkeep:
             self._thread.join()
 
     def _work(self) -> Outcome:
+        last, noticed = self._what_is_noted()
+        silence = None
         try:
             todo = lifecycle.plan(self._backend, self._policy, clock=self._now)
-            if last := self._last_run():
-                lifecycle.refuse_leap(self._backend, todo, last)
+            if last:
+                silence = lifecycle.silence(self._backend, last, todo.now)
+            if silence is not None:
+                noticed = noticed if last < noticed <= todo.now else todo.now
+                self._note(_Noted(last, noticed))
+                lifecycle.refuse_leap(self._backend, todo, silence, noticed)
         except RetentionError:
             # What stands in the way of expiring does not in that of compacting.
             keeping = replace(self._policy, retain_days=None)
             self._apply(lifecycle.plan(self._backend, keeping, clock=self._now))
             raise
-        return self._apply(todo)
+        outcome = self._apply(todo)
+        if silence is None or silence.is_past(noticed, todo.now):
+            self._note(_Noted(self._now()))
+        return outcome
 
     def _apply(self, todo: Plan) -> Outcome:
         return lifecycle.apply(self._backend, todo, clock=self._now, stopped=self._closing.is_set)
@@ -137,22 +150,25 @@ class Upkeep:
         except Exception:  # noqa: BLE001  whatever it is, the log has it and the save stands
             _LOG.exception("maintenance failed; the next interval tries again")
 
-    def _last_run(self) -> int:
+    def _what_is_noted(self) -> _Noted:
         if self._place is None:
-            return self._last
+            return self._noted
         try:
-            return int(fileops.read(self._place) or 0)
+            return _Noted(*map(int, (fileops.read(self._place) or b"").split()[:2]))
         except (OSError, ValueError):
-            return 0
+            return _Noted()
 
-    def _note_run(self, place: str) -> None:
-        moment = b"%d" % self._now()
+    def _note(self, noted: _Noted) -> None:
+        self._noted = noted
+        if self._place is None:
+            return
+        text = b"%d %d" % noted
         try:
-            descriptor = fileops.open_shared(place)
+            descriptor = fileops.open_shared(self._place)
             try:
-                fileops.write_at(descriptor, moment, 0)
-                fileops.truncate(descriptor, len(moment))
+                fileops.write_at(descriptor, text, 0)
+                fileops.truncate(descriptor, len(text))
             finally:
                 os.close(descriptor)
         except OSError as error:  # what was to be done is done; it is only done again sooner
-            _LOG.warning("%s: the time of maintenance cannot be noted: %s", place, error)
+            _LOG.warning("%s: the time of maintenance cannot be noted: %s", self._place, error)

@@ -150,10 +150,61 @@ def test_after_a_silence_the_records_that_come_show_that_the_clock_is_right(kept
     with pytest.raises(RetentionError, match="clock may have been set ahead"):
         kept.maintain()
     kept.save_many(sample(f"newer{n}", days_ago(-40)) for n in range(10))
+    set_clock(kept, 41)
     outcome = kept.maintain()
 
     assert outcome is not None
     assert outcome.expired == 20
+
+
+@pytest.mark.parametrize("days", [12, 19])
+def test_after_a_silence_not_one_record_expires_until_the_clock_has_gone_on(
+    kept: PatternStorage, days: int
+) -> None:
+    """Not the oldest either, for a day; set right meanwhile, the clock has done no harm."""
+    set_clock(kept, days)
+    for later in (0, 0.9):
+        set_clock(kept, days + later)
+        with pytest.raises(RetentionError, match="run again a day later"):
+            kept.maintain()
+    set_clock(kept, 1)
+    assert kept.maintain() == Outcome()
+
+    set_clock(kept, days)
+    with pytest.raises(RetentionError, match="run again a day later"):
+        kept.maintain()
+    set_clock(kept, days + 1)
+    outcome = kept.maintain()
+
+    assert outcome is not None
+    assert outcome.expired == days + 1 - 11
+
+
+def test_a_silence_that_a_run_without_anything_to_expire_came_upon_is_waited_out_too(
+    kept: PatternStorage,
+) -> None:
+    """The first record falls due two hours after that run, and stays until a day has passed."""
+    set_clock(kept, 11.3)
+    assert kept.maintain() == Outcome()
+    for days in (11.4, 12.29):
+        set_clock(kept, days)
+        with pytest.raises(RetentionError, match=r"1 of 20 records .*run again a day later"):
+            kept.maintain()
+    set_clock(kept, 12.31)
+    outcome = kept.maintain()
+
+    assert outcome is not None
+    assert outcome.expired == 1
+
+
+def test_records_of_two_days_after_a_silence_show_that_the_clock_goes_on(kept: PatternStorage) -> None:
+    """A monthly run after a holiday expires what is due."""
+    kept.save_many(sample(f"after{days}", days_ago(-days)) for days in (13, 14, 15))
+    set_clock(kept, 15)
+    outcome = kept.maintain()
+
+    assert outcome is not None
+    assert outcome.expired == 4
 
 
 @pytest.mark.parametrize("step", [1, 5])

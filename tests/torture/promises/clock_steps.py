@@ -111,9 +111,7 @@ def _act(
     choose: random.Random, storage: PatternStorage, session: Any, clock: SteppingClock, saved: list[Any]
 ) -> None:
     data = {"event": "Stop"}
-    match choose.choice(
-        ("step", "capture", "capture", "line", "line", "batch", "compact", "maintain", "keep")
-    ):
+    match choose.choice(_VERBS):
         case "step":
             clock.step()
         case "capture":
@@ -212,10 +210,10 @@ def _age(number: int, path: Path, tally: Tally) -> None:
         if choose.random() < 0.5:
             storage.compress_old_files()
         if choose.random() < 0.5:
-            _expire_by_itself(storage, clock, true, wrong, days)
+            _expire_by_itself(choose, storage, clock, wrong, days)
         else:
             clock[0] = (true + wrong) * 1000
-            _expire_when_asked(storage, true + wrong, days)
+            _expire_when_asked(storage, true, wrong, days)
         must(storage.check(read_data=True) == [], "check finds fault")
     tally.fired(wrong != 0)
     tally.add("records aged", len(ages))
@@ -238,34 +236,101 @@ def _reference_cutoff(now: int, days: int) -> int:
     return _microseconds(midnight)
 
 
-def _expire_when_asked(storage: PatternStorage, now: int, days: int) -> None:
+def _expire_when_asked(storage: PatternStorage, true: int, wrong: int, days: int) -> None:
     """Exactly what lies before the cutoff goes; nothing while the clock is behind the newest record."""
+    now = true + wrong
     before = _moments(storage)
-    limit = _reference_cutoff(now, days)
-    doomed = {identity for identity, moment in before.items() if moment < limit}
+    doomed = _doomed(before, now, days)
     behind = bool(doomed) and max(before.values()) > now
     removed, refused = _tried(lambda: storage.delete_old_patterns(days))
     must(refused == behind, f"refused: {refused}, the clock is behind: {behind}")
-    left = before.keys() - (set() if behind else doomed)
-    must(_moments(storage).keys() == left, f"{removed} went, not {len(doomed)}")
+    _must_have_gone(storage, before, set() if behind else doomed, true if wrong <= 0 else None, days)
     if not behind:
         must(removed == len(doomed), f"{removed} were said to go, not {len(doomed)}")
         must(storage.plan(policy=Policy(None, days)).expired == {}, "something is left to expire")
 
 
-def _expire_by_itself(storage: PatternStorage, clock: list[int], true: int, wrong: int, days: int) -> None:
-    """A run under the true clock, then one under another: no leap of it may take most of what there is."""
+def _expire_by_itself(
+    choose: random.Random, storage: PatternStorage, clock: list[int], wrong: int, days: int
+) -> None:
+    """A run under the true clock, then some under another, at last perhaps under the true one again."""
+    true = clock[0] // 1000
     _tried(storage.maintain)
-    before = _moments(storage)
-    must(all(moment >= _reference_cutoff(true, days) for moment in before.values()), "something stayed")
-    clock[0] = (true + wrong) * 1000
-    limit = _reference_cutoff(true + wrong, days)
-    doomed = {identity for identity, moment in before.items() if moment < limit}
-    behind = max(before.values(), default=0) > true + wrong
-    leapt = wrong >= 8 * DAY and 2 * len(doomed) > len(before)
-    _, refused = _tried(storage.maintain)
-    must(refused == bool(doomed and (behind or leapt)), f"refused: {refused}, leapt: {leapt}")
-    must(_moments(storage).keys() == before.keys() - (set() if refused else doomed), "others went")
+    must(not _doomed(_moments(storage), true, days), "something stayed")
+    belief = _Belief(true)
+    later = choose.choice((0, 1, 12)) * _HOUR, choose.choice((0, DAY - 1, DAY, 2 * DAY, 9 * DAY))
+    for passed, off in ((0, wrong), (later[0], wrong), (sum(later), choose.choice((wrong, wrong, 0)))):
+        now = true + passed + off
+        clock[0] = now * 1000
+        if choose.random() < 0.2:
+            identity = f"{choose.getrandbits(64):016x}"
+            storage.save_many(_record(f"{identity}-{age}", now - age) for age in range(0, 3 * DAY, DAY))
+        before = _moments(storage)
+        doomed = _doomed(before, now, days)
+        goes = belief.lets_expire(before, doomed, now)
+        _, refused = _tried(storage.maintain)
+        must(refused == (not goes), f"refused: {refused}, to be refused: {not goes}")
+        _must_have_gone(storage, before, doomed if goes else set(), true + passed if off <= 0 else None, days)
+
+
+def _doomed(moments: dict[str, int], now: int, days: int) -> set[str]:
+    limit = _reference_cutoff(now, days)
+    return {identity for identity, moment in moments.items() if moment < limit}
+
+
+def _must_have_gone(
+    storage: PatternStorage, before: dict[str, int], gone: set[str], true: int | None, days: int
+) -> None:
+    """Exactly these, and with a clock that is not ahead, for which the true time is given, none too early."""
+    left = _moments(storage).keys()
+    must(left == before.keys() - gone, f"{sorted(before.keys() - left)} went, not {sorted(gone)}")
+    if true is not None:
+        must(before.keys() - left <= _doomed(before, true, days), "a record went inside its period")
+
+
+class _Belief:
+    """What a run that nobody asked for may let expire, as the README says it.
+
+    Nothing while the clock is behind the newest record. After seven days without a run and a record nothing
+    until the clock has gone on for a day, and not most of what there is.
+
+    Parameters:
+        run: when the first run was.
+    """
+
+    def __init__(self, run: int) -> None:
+        self._run = run
+        self._noticed: int | None = None
+
+    def lets_expire(self, moments: dict[str, int], doomed: set[str], now: int) -> bool:
+        """Tell whether what is doomed goes in a run now, and remember the run."""
+        if doomed and max(moments.values()) > now:
+            return False
+        silence = self._silence(moments, now)
+        if silence is not None:
+            if self._noticed is None or not self._run < self._noticed <= now:
+                self._noticed = now
+            going_on = now - min(self._noticed, silence) >= DAY
+            if doomed and (not going_on or 2 * len(doomed) > len(moments)):
+                return False
+            if not going_on:
+                return True
+        self._run, self._noticed = now, None
+        return True
+
+    def _silence(self, moments: dict[str, int], now: int) -> int | None:
+        """The end of the day on which the last silence of seven days or more ended; None without one."""
+        if now - self._run < 7 * DAY:
+            return None
+        first, today = self._run // DAY, now // DAY
+        quiet, end = 0, None
+        held = {moment // DAY for moment in moments.values()}
+        for day in range(first + 1, today + 1):
+            quiet += 1
+            if day in held or day == today:
+                end = (day + 1) * DAY if quiet >= 7 else end
+                quiet = 0
+        return end
 
 
 def _tried(expire: Callable[[], Any]) -> tuple[Any, bool]:
@@ -286,8 +351,9 @@ PROMISES = (
     ),
     Promise(
         name="retention",
-        sentence="month ends, leap days, changed clocks, clocks wrong by up to ten years: nothing inside its "
-        "period goes",
+        sentence="month ends, leap days, changed clocks: while the clock is right or behind nothing inside "
+        "its period goes, behind the newest record nothing at all; when it leaps ahead over seven days "
+        "without a run or a record `maintain` removes nothing for a day, and then no more than half of all",
         cases=lambda: 20_000,
         run=run_retention,
         fast=450,

@@ -229,19 +229,21 @@ def _drop_indexes(numbers: Sequence[int], place: Path, tally: Tally) -> None:
     for number in numbers:
         shutil.copytree(pristine.root, place / "case")
         path = place / "case" / "small.db"
+        dropped = [name for at, name in enumerate(_INDEXES) if number >> at & 1]
         with closing(sqlite3.connect(path)) as held:
-            for at, name in enumerate(_INDEXES):
-                if number >> at & 1:
-                    held.execute(f"DROP INDEX {name}")
-                    tally.fired()
+            for name in dropped:
+                held.execute(f"DROP INDEX {name}")
+                tally.fired()
             held.commit()
         backend = open_backend("sqlite", str(path))
         try:
             for name, ask in QUESTIONS.items():
                 if ask(backend) != right[name]:
-                    raise BrokenPromiseError(f"without indexes {number:b}: {name!r} is answered otherwise")
-            if number and not backend.check():
-                raise BrokenPromiseError(f"without indexes {number:b}: check says nothing")
+                    raise BrokenPromiseError(f"without {dropped}: {name!r} is answered otherwise")
+            problems = [f"{problem.place}: {problem.sentence}" for problem in backend.check()]
+            unnamed = [name for name in dropped if not any(name in problem for problem in problems)]
+            if unnamed or (problems and not dropped):
+                raise BrokenPromiseError(f"without {dropped}: check names {problems}, not {unnamed}")
         finally:
             backend.close()
         shutil.rmtree(place / "case")
