@@ -16,8 +16,10 @@ from moai_patterns.backends.base import Batch
 from moai_patterns.backends.locking import Lock
 from moai_patterns.backends.sqlite import creation, database, write
 from moai_patterns.backends.sqlite.backend import SqliteBackend
+from moai_patterns.backends.sqlite.reading import Readers
+from moai_patterns.backends.sqlite.write import TableWriter
 from moai_patterns.conditions import field
-from moai_patterns.errors import BusyError
+from moai_patterns.errors import BusyError, StoreError
 from moai_patterns.query import Query
 from moai_patterns.testing.pools import MIDNIGHT, stored
 
@@ -128,10 +130,10 @@ def test_connections_never_checkpoint_by_themselves(
     found = list[int]()
     connect = database.Database._connect
 
-    def looking(opened: database.Database) -> Any:
-        connection = connect(opened)
+    def looking(opened: database.Database, end: float) -> Any:
+        connection, file = connect(opened, end)
         found.append(connection.execute("PRAGMA wal_autocheckpoint").fetchone()[0])
-        return connection
+        return connection, file
 
     monkeypatch.setattr(database.Database, "_connect", looking)
     with closing(SqliteBackend(store.path)) as other:
@@ -165,3 +167,101 @@ def test_a_database_is_made_by_one_alone(path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(creation, "make_draft", looking)
     with closing(SqliteBackend(str(path))):
         assert seen == [False]
+
+
+@pytest.mark.parametrize("stage", ["about to", "half", "done"])
+def test_no_connection_has_an_old_file_and_a_new_log(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """Who opened the file while a repair replaced it, and then the log, opens both again."""
+    for place, identity in ((path, "old"), (tmp_path / "new.db", "new")):
+        with closing(SqliteBackend(str(place))) as made:
+            made.write(Batch([stored(identity, MIDNIGHT)]))
+    attach, opened = database.Database._attach, list[Any]()
+    draft = Path(f"{path}-new")
+
+    def replacing(store: database.Database, connection: Any) -> Any:
+        if not opened and stage != "done":
+            draft.write_bytes(b"")
+        elif not opened:
+            (tmp_path / "new.db").rename(path)
+        elif stage == "about to":
+            assert (is_free(path, shared=True), is_free(path)) == (True, False)
+        opened.append(connection)
+        found = attach(store, connection)
+        if len(opened) == 1 and stage == "half":
+            draft.unlink()
+            (tmp_path / "new.db").rename(path)
+        return found
+
+    monkeypatch.setattr(database.Database, "_attach", replacing)
+    writer = TableWriter(str(path), timeout=10.0)
+    writer.write([stored("more", MIDNIGHT)])
+    assert len(opened) == 2
+    asked = "SELECT pattern_id FROM patterns WHERE pattern_id <> 'more'"
+    ((first,),) = opened[1].execute(asked).fetchall()
+    assert first == ("old" if stage == "about to" else "new")
+    writer.close()
+
+
+def test_a_reader_knows_a_file_that_was_replaced_while_it_opened(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection on the old file is not taken for one on the new."""
+    for place, identity in ((path, "old"), (tmp_path / "new.db", "new")):
+        with closing(SqliteBackend(str(place))) as made:
+            made.write(Batch([stored(identity, MIDNIGHT)]))
+    opening = Readers._open
+
+    def replacing(readers: Readers) -> Any:
+        opened = opening(readers)
+        if (tmp_path / "new.db").exists():
+            (tmp_path / "new.db").rename(path)
+        return opened
+
+    monkeypatch.setattr(Readers, "_open", replacing)
+    with closing(SqliteBackend(str(path))) as store:
+        assert store.get("new") is not None
+        assert store.get("old") is None
+
+
+def test_a_connection_that_fails_is_closed_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be the last one, whose closing brings the log into the database."""
+    with closing(SqliteBackend(str(path))):
+        pass
+    path.write_bytes(b"SQLite format 3\0" + b"damaged" * 1000)
+    close_all, seen = database._close_all, list[bool]()
+
+    def looking(connections: Any) -> None:
+        seen.append(is_free(path, shared=True))
+        close_all(connections)
+
+    monkeypatch.setattr(database, "_close_all", looking)
+    with pytest.raises(StoreError):
+        SqliteBackend(str(path)).get("a")
+    assert seen
+    assert not any(seen)
+
+
+def test_a_session_that_cannot_flush_is_closed_all_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection does not wait for the collector, which would close it without the lock."""
+    closed = list[int]()
+    close = database.Database.close
+
+    def closing_them(opened: database.Database, *connections: Any) -> None:
+        closed.append(len(connections))
+        close(opened, *connections)
+
+    def refusing(opened: database.Database) -> None:
+        raise StoreError(5, "the disk does not flush", opened.path)
+
+    with closing(SqliteBackend(str(path), durability="group")) as store:
+        session = store.single_writer()
+        session.write(Batch([stored("a", MIDNIGHT)]))
+        monkeypatch.setattr(database.Database, "flush", refusing)
+        monkeypatch.setattr(database.Database, "close", closing_them)
+        with pytest.raises(StoreError, match="does not flush"):
+            session.close()
+        assert closed == [1]

@@ -311,9 +311,11 @@ class _SessionWriter(SingleWriter):
 
     def close(self) -> None:
         """Wait until the session's batches are on the medium."""
-        self._writer.database.flush()
-        self._writer.close()
-        self._writer.database.lock.close()
+        try:
+            self._writer.database.flush()
+        finally:
+            self._writer.close()
+            self._writer.database.lock.close()
 
 
 def _days(ask: Ask, path: str) -> Iterator[tuple[str, int, int]]:

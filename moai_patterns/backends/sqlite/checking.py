@@ -12,6 +12,7 @@ from moai_patterns.backends.base import Problem
 from moai_patterns.backends.sqlite import layout, quarantine
 from moai_patterns.backends.sqlite.database import Database
 from moai_patterns.backends.sqlite.faults import finding
+from moai_patterns.backends.sqlite.gaps import gaps
 from moai_patterns.backends.sqlite.logfile import lost_commits
 from moai_patterns.backends.sqlite.reading import Ask, Readers
 from moai_patterns.backends.sqlite.rows import SEQ, read
@@ -25,9 +26,6 @@ _MOST = 1000
 _FOR_LOG = 1.0  # seconds to wait for a moment in which nobody writes
 MOST_ARRIVALS = 2**62
 _MASTER = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!'"
-GAPS = """
-    SELECT p.pattern_id, p.revision FROM patterns AS p WHERE p.revision > 1 AND p.revision - 1 <>
-        (SELECT count(*) FROM history AS h WHERE h.pattern_id = p.pattern_id AND h.revision < p.revision)"""
 _ORPHANS = """
     SELECT h.pattern_id, count(*) FROM history AS h LEFT JOIN patterns AS p
         ON p.pattern_id = h.pattern_id AND p.revision > h.revision AND p.seq > h.seq
@@ -37,6 +35,12 @@ _STRAY_TAGS = """
     WHERE NOT EXISTS (SELECT 1 FROM patterns AS p WHERE p.seq = t.seq AND p.instant = t.instant)
     AND NOT EXISTS (SELECT 1 FROM history AS h WHERE h.seq = t.seq AND h.instant = t.instant)"""
 _SEQ_REUSED = "SELECT h.seq FROM history AS h JOIN patterns AS p ON p.seq = h.seq"
+
+
+class Counted(Problem):
+    """A finding whose losses a repair counts by itself: the log, a row, revisions that are missing."""
+
+    __slots__ = ()
 
 
 def check(readers: Readers, database: Database, *, read_data: bool) -> list[Problem]:
@@ -52,7 +56,7 @@ def check(readers: Readers, database: Database, *, read_data: bool) -> list[Prob
 
 
 def _findings(ask: Ask, path: str, *, read_data: bool) -> Iterator[Problem]:
-    steps = [_structure(ask, path), _schema(ask, path), relations(ask, path)]
+    steps = [_structure(ask, path), _schema(ask, path), _gaps(ask, path), _relations(ask, path)]
     if read_data:
         steps.append(_texts(ask, path))
     for step in steps:
@@ -65,8 +69,8 @@ def _findings(ask: Ask, path: str, *, read_data: bool) -> Iterator[Problem]:
 
 
 def must_be_sound(ask: Ask, path: str) -> None:
-    """Raise `DamageError` with the first thing that does not fit; texts are not read."""
-    for problem in chain(_structure(ask, path), _schema(ask, path), relations(ask, path)):
+    """Raise `DamageError` with the first thing that can be mended; texts are not read."""
+    for problem in chain(_structure(ask, path), _schema(ask, path), _relations(ask, path)):
         raise DamageError(f"{problem.place}: {problem.sentence}")
 
 
@@ -77,10 +81,10 @@ def _log(database: Database) -> Iterator[Problem]:
     except OSError as error:
         if isinstance(error, BusyError) or error.errno in fileops.DENIED:
             return  # others write at this moment, or one may only read: then the log is not looked at
-        yield Problem(database.path + "-wal", f"it cannot be read: {error.strerror or error}")
+        yield Counted(database.path + "-wal", f"it cannot be read: {error.strerror or error}")
     else:
         if lost:
-            yield Problem(database.path + "-wal", lost)
+            yield Counted(database.path + "-wal", lost)
 
 
 def _structure(ask: Ask, path: str) -> Iterator[Problem]:
@@ -112,12 +116,13 @@ def _schema(ask: Ask, path: str) -> Iterator[Problem]:
             yield Problem(f"{path}: {kind} {name}", f"the {kind} is not as it was made")
 
 
-def relations(ask: Ask, path: str) -> Iterator[Problem]:
-    """Yield what does not fit between the rows."""
-    noted = {identity for identity, _ in quarantine.noted_gaps(path)}
-    for identity, revision in ask(GAPS):
-        if identity not in noted:
-            yield Problem(f"{path}: patterns {identity!r}", f"revision {revision!r} has not all before it", 1)
+def _gaps(ask: Ask, path: str) -> Iterator[Problem]:
+    for gap in gaps(ask, quarantine.noted_gaps(path)):
+        sentence = f"revision {gap.revision!r} has not all before it"
+        yield Counted(f"{path}: patterns {gap.identity!r}", sentence, gap.number or 1)
+
+
+def _relations(ask: Ask, path: str) -> Iterator[Problem]:
     for identity, count in ask(_ORPHANS):
         yield Problem(f"{path}: history {identity!r}", "superseded revisions without a later head", count)
     for tag, seq in ask(_STRAY_TAGS):
@@ -139,12 +144,12 @@ def _texts(ask: Ask, path: str) -> Iterator[Problem]:
         try:
             found = read(row)
         except ValueError as fault:
-            yield Problem(place, f"the row {fault}", 1)
+            yield Counted(place, f"the row {fault}", 1)
             continue
         tagged.add(tag_entries(found))
         doubt = _doubt(found)
         if doubt:
-            yield Problem(place, doubt, 1)
+            yield Counted(place, doubt, 1)
     indexed = _Tally()
     indexed.add(ask("SELECT tag, instant, seq FROM tags"))
     if indexed.sum != tagged.sum:

@@ -72,7 +72,7 @@ def _locked(store: Database, end: float) -> bool:
 
 def make_draft(path: str) -> str:
     """Make an empty store under another name and return that; the caller holds the lock of the store."""
-    draft = path + "-new"
+    draft = path + database.DRAFT
     for remains in (draft, draft + "-wal", draft + "-shm"):
         fileops.remove(remains)
     fileops.create(draft, b"")

@@ -22,9 +22,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
-    from typing import TypeVar
+    from typing import BinaryIO, TypeVar
 
     T = TypeVar("T")
+    Identity = tuple[int, int] | None  # device and inode
 else:
     try:  # the package around it imports datetime too: 3 ms of a process that lives 20
         import _sqlite3 as sqlite3
@@ -41,6 +42,7 @@ _MANY = 64  # rows
 # A log of that size has to find room in the file before it gives up its own, and a removal to be logged.
 RESERVE = LATER_BOUND + (1 << 20)
 _CLOSING_WAIT = 0.1
+DRAFT = "-new"  # what the name of a new database ends with until it takes the place
 _LOG_HEADER, _FRAME = 32, 24 + 4096
 
 
@@ -63,43 +65,92 @@ class Database:
         self._changes = 0
         self.lock = Lock(self.path + "-lock")
         self._commits = 0
+        # Whether there was a log before this process that nobody has looked at; None before the first open.
+        self._inherits: bool | None = None
 
-    def open(self, end: float) -> sqlite3.Connection:
-        """Return a new connection with this store's settings, the file made or upgraded if need be.
+    def open(self, end: float) -> tuple[sqlite3.Connection, Identity]:
+        """Return a new connection with this store's settings, and the identity of the file that it is on.
 
-        `end` is the time, by `time.monotonic`, until which to wait for other processes. Raises
-        `StoreError` for a path that is no regular file, `LayoutError` for a file that is no store of
-        this layout, `ReadOnlyError` for a table in the document's plain layout.
+        The file is made or upgraded if need be. `end` is the time, by `time.monotonic`, until which to wait
+        for other processes. Raises `StoreError` for a path that is no regular file, `LayoutError` for a file
+        that is no store of this layout, `ReadOnlyError` for a table in the document's plain layout.
         """
         try:
             if identity(self.path) is None:
                 from moai_patterns.backends.sqlite.creation import create_file
 
                 create_file(self, end)
-            return self.attempt(self._connect, end)
+            return self.attempt(lambda: self._connect(end), end)
         except StoreError:
             raise
         except OSError as error:
             raise faults.from_system(error, self.path) from error
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, end: float) -> tuple[sqlite3.Connection, Identity]:
         refuse_planted(self.path)
-        connection = connect(self.path)
-        try:
-            level = "NORMAL" if self.durability == "os" else "FULL"
-            connection.execute(f"PRAGMA synchronous = {level}")
-            connection.execute("PRAGMA wal_autocheckpoint = 0")
-            connection.execute(f"PRAGMA journal_size_limit = {4 * LATER_BOUND}")
-            (application,) = connection.execute("PRAGMA application_id").fetchone()
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if application != layout.APPLICATION_ID or version != layout.LAYOUT:
-                from moai_patterns.backends.sqlite.creation import settle
+        if self._inherits is None:
+            self._inherits = log_size(self.path) > 0
+        while True:
+            waits = os.path.lexists(self.path + DRAFT)
+            locked = waits and self._lock_names(end)
+            file, connection = None, None
+            try:
+                try:
+                    file = identity(self.path)
+                    connection = connect(self.path)
+                    known = self._attach(connection)
+                finally:
+                    if locked:
+                        self.lock.release()
+                if waits or not self._is_replaced(file):
+                    break
+                leave_open(connection, beyond_exit=True)
+            except BaseException:
+                self._give_up(connection, file)
+                raise
+        if known != (layout.APPLICATION_ID, layout.LAYOUT):
+            from moai_patterns.backends.sqlite.creation import settle
 
+            try:
                 settle(self, connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+            except BaseException:
+                self._give_up(connection, file)
+                raise
+        return connection, file
+
+    def _is_replaced(self, file: Identity) -> bool:
+        """Tell whether a repair has put a new database in the place of a file, or is about to.
+
+        SQLite opens the log by its name, at the first look, so a connection could have an old file and a new
+        log. The lock alone would make each that opens wait for checkpoints.
+        """
+        return os.path.lexists(self.path + DRAFT) or identity(self.path) != file
+
+    def _give_up(self, connection: sqlite3.Connection | None, file: Identity) -> None:
+        if connection is not None and self._is_replaced(file):
+            leave_open(connection, beyond_exit=True)
+        elif connection is not None:
+            self.close(connection)
+
+    def _lock_names(self, end: float) -> bool:
+        """Wait for a repair; tell whether the lock is held, which whoever may only read may not find."""
+        try:
+            self.lock.acquire(shared=True, timeout=max(0.0, end - time.monotonic()))
+        except OSError as error:
+            if error.errno not in (*fileops.DENIED, errno.ENOENT):
+                raise
+            return False
+        return True
+
+    def _attach(self, connection: sqlite3.Connection) -> tuple[int, int]:
+        """Give a connection its settings, and return what program and layout the file says it is of."""
+        level = "NORMAL" if self.durability == "os" else "FULL"
+        connection.execute(f"PRAGMA synchronous = {level}")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute(f"PRAGMA journal_size_limit = {4 * LATER_BOUND}")
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        return application, version
 
     def attempt(self, action: Callable[[], T], end: float) -> T:
         """Return what `action` returns; try again while other processes are in the way, then translate."""
@@ -162,6 +213,8 @@ class Database:
         """
         try:
             with self.lock.held(timeout=wait):
+                if log := self._inherited_log():
+                    self._keep_damaged(log)
                 (busy, _, _) = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
         except (OSError, sqlite3.Error):
             return False
@@ -185,15 +238,48 @@ class Database:
         When it cannot be had soon, others are writing, so this one is not the last. Should it become the
         last while it closes, SQLite itself holds the file alone, and nobody is there to race with.
         """
+        log = self._inherited_log()
         try:
             self.lock.acquire(timeout=min(self.timeout, _CLOSING_WAIT))
         except OSError:
             _close_all(connections)
-            return
+        else:
+            try:
+                _close_all(connections)
+            finally:
+                self.lock.release()
+        if log and os.fstat(log.fileno()).st_nlink:
+            log.close()  # it has its name yet: this was not the last connection
+        elif log:
+            self._keep_damaged(log)
+
+    def _inherited_log(self) -> BinaryIO | None:
+        """Open the log if it was there before this process and has not been looked at."""
+        if not self._inherits or os.name != "posix":  # elsewhere nobody could remove it while it is open
+            return None
         try:
-            _close_all(connections)
-        finally:
-            self.lock.release()
+            return open(fileops.open_read(self.path + "-wal"), "rb")
+        except OSError:
+            return None
+
+    def _keep_damaged(self, log: BinaryIO) -> None:
+        """Put a log into the quarantine if commits in it are behind damage: SQLite drops them in silence.
+
+        Before it is emptied, not when it is opened, because the sums of a MiB take Python 18 ms, and most
+        processes end before. By then new commits may stand in the place of the first that were lost.
+        """
+        from moai_patterns.backends.sqlite import logfile
+
+        self._inherits = False
+        try:
+            with log:
+                if logfile.fault(log):
+                    from moai_patterns.backends.sqlite import quarantine
+
+                    log.seek(0)
+                    quarantine.keep_log(self.path, log.read())
+        except OSError:
+            return  # the store goes on without it: there may be no room
 
 
 def _close_all(connections: tuple[sqlite3.Connection, ...]) -> None:
@@ -216,7 +302,7 @@ def connect(path: str, mode: str = "rw") -> sqlite3.Connection:
     )
 
 
-def identity(path: str) -> tuple[int, int] | None:
+def identity(path: str) -> Identity:
     """Return device and inode of a regular file; None when there is none, or an empty one.
 
     Raises `StoreError` for anything else: a link could lead a writer out of the store, a FIFO would

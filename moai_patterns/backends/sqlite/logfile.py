@@ -14,6 +14,10 @@ from array import array
 
 from moai_patterns.backends import fileops
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
 _MAGIC = (0x377F0682, 0x377F0683)
 _HEADER, _FRAME = 32, 24
 Sums = tuple[int, int]
@@ -32,23 +36,28 @@ def lost_commits(path: str) -> str:
     except FileNotFoundError:
         return ""
     with open(descriptor, "rb") as file:
-        header = file.read(_HEADER)
-        if os.fstat(descriptor).st_size < _HEADER + _FRAME:
-            return ""
-        magic, _, page = struct.unpack(">3I", header[:12])
-        order = "big" if magic & 1 else "little"
-        sums = _sums(header[:24], (0, 0), order)
-        if magic not in _MAGIC or struct.pack(">2I", *sums) != header[24:]:
-            return "its header is damaged: nothing in it counts"
-        number, broken = 0, 0
-        while len(frame := file.read(_FRAME + page)) == _FRAME + page:
-            number += 1
-            current = frame[8:16] == header[16:24]  # and not of the round before
-            if not broken:
-                sums = _sums(frame[_FRAME:], _sums(frame[:8], sums, order), order)
-                broken = 0 if current and struct.pack(">2I", *sums) == frame[16:24] else number
-            elif current and any(frame[4:8]):
-                return f"frame {broken} is damaged: the commits behind it do not count"
+        return fault(file)
+
+
+def fault(file: BinaryIO) -> str:
+    """Return what is wrong with an open log, in words, or nothing."""
+    header = file.read(_HEADER)
+    if os.fstat(file.fileno()).st_size < _HEADER + _FRAME:
+        return ""
+    magic, _, page = struct.unpack(">3I", header[:12])
+    order = "big" if magic & 1 else "little"
+    sums = _sums(header[:24], (0, 0), order)
+    if magic not in _MAGIC or struct.pack(">2I", *sums) != header[24:]:
+        return "its header is damaged: nothing in it counts"
+    number, broken = 0, 0
+    while len(frame := file.read(_FRAME + page)) == _FRAME + page:
+        number += 1
+        current = frame[8:16] == header[16:24]  # and not of the round before
+        if not broken:
+            sums = _sums(frame[_FRAME:], _sums(frame[:8], sums, order), order)
+            broken = 0 if current and struct.pack(">2I", *sums) == frame[16:24] else number
+        elif current and any(frame[4:8]):
+            return f"frame {broken} is damaged: the commits behind it do not count"
     return ""
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from binascii import crc32
-from collections.abc import Iterable, Iterator, Mapping
-from json import JSONDecodeError, JSONEncoder, loads
+from collections.abc import Iterable, Mapping
+from json import JSONEncoder, loads
 from typing import Any
 
 from moai_patterns.backends import fileops
 
 # Revisions that are known to be missing, so that `check` need not name them for ever. No finding by itself.
 _GAPS = "gaps.jsonl"
+Ranges = list[tuple[int, int]]  # of revisions, both ends among them
 _encode = JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
@@ -50,9 +51,14 @@ def keep_database(path: str) -> str:
     return target
 
 
-def keep_log(path: str) -> str:
-    """Put a copy of the write-ahead log into the quarantine, for it will be emptied; return where it is."""
-    return _keep(path, os.path.basename(path) + "-wal", fileops.read(path + "-wal"))
+def log_place(path: str, log: bytes) -> str:
+    """Return where what is in a write-ahead log is kept."""
+    return _place(path, os.path.basename(path) + "-wal", log)
+
+
+def keep_log(path: str, log: bytes) -> str:
+    """Put what is in the write-ahead log into the quarantine, for it will be emptied; return where it is."""
+    return _keep(path, os.path.basename(path) + "-wal", log)
 
 
 def rows_place(path: str, rows: Iterable[Mapping[str, Any]]) -> tuple[str, bytes]:
@@ -67,12 +73,9 @@ def keep_rows(path: str, rows: Iterable[Mapping[str, Any]]) -> str:
     return _keep(path, os.path.basename(target), data)
 
 
-def note_gaps(path: str, gaps: Iterable[tuple[str, int]]) -> None:
-    """Note ids with their heads' revisions of which earlier ones are lost."""
-    known = set(noted_gaps(path))
-    lines = [
-        _encode({"pattern_id": identity, "revision": revision}) for identity, revision in {*gaps} - known
-    ]
+def note_gaps(path: str, gaps: Iterable[tuple[str, Ranges]]) -> None:
+    """Note ids with the revisions of them that are lost, as ranges."""
+    lines = [_encode({"pattern_id": identity, "missing": missing}) for identity, missing in gaps]
     if lines:
         fileops.make_dirs(directory(path))
         text = "".join(f"{line}\n" for line in sorted(lines))
@@ -80,28 +83,36 @@ def note_gaps(path: str, gaps: Iterable[tuple[str, int]]) -> None:
         fileops.sync_dir(directory(path))
 
 
-def noted_gaps(path: str) -> Iterator[tuple[str, int]]:
-    """Yield the ids with earlier revisions that are known to be lost, and the head's at that time."""
+def noted_gaps(path: str) -> dict[str, Ranges]:
+    """Return the ids with revisions that are known to be lost, and which these are."""
+    known: dict[str, Ranges] = {}
     try:
         lines = fileops.read(os.path.join(directory(path), _GAPS)).splitlines()
     except OSError:
-        return
+        return known
     for line in lines:
         try:
             found = loads(line)
-            yield found["pattern_id"], found["revision"]
-        except (JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+            missing = [(int(first), int(last)) for first, last in found["missing"]]
+            known.setdefault(str(found["pattern_id"]), []).extend(missing)
+        except (ValueError, KeyError, TypeError):
             continue  # torn: the repair that wrote it was interrupted, and the next one wrote it again
+    return known
+
+
+def _place(path: str, name: str, data: bytes) -> str:
+    target = os.path.join(directory(path), name)
+    number = 1
+    while os.path.lexists(target) and fileops.read(target) != data:
+        number += 1
+        target = os.path.join(directory(path), f"{name}.{number}")
+    return target
 
 
 def _keep(path: str, name: str, data: bytes) -> str:
-    target = os.path.join(directory(path), name)
-    number = 1
-    while os.path.lexists(target):
-        if fileops.read(target) == data:
-            return target
-        number += 1
-        target = os.path.join(directory(path), f"{name}.{number}")
+    target = _place(path, name, data)
+    if os.path.lexists(target):
+        return target
     fileops.make_dirs(directory(path))
     fresh = target + ".part"
     fileops.remove(fresh)

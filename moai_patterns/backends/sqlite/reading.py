@@ -188,27 +188,27 @@ class Readers:
                     self._leased.add(reader)
                     return reader
                 leave_open(reader.connection, beyond_exit=True)
-            connection, still = self._open()
-            reader = _Reader(connection, identity(self._database.path), still)
+            reader = self._open()
             self._leased.add(reader)
             return reader
 
-    def _open(self) -> tuple[sqlite3.Connection, tuple[int, ...] | None]:
+    def _open(self) -> _Reader:
         still = None
         end = time.monotonic() + self._database.timeout
         try:
             # The first connection makes an index of the log, also on a full disk.
-            connection = self._reserve.freeing(lambda: self._database.open(end))
+            connection, file = self._reserve.freeing(lambda: self._database.open(end))
         except StoreError as refused:
             # Where nothing can be written SQLite cannot make its index of the log; without a log the
             # file alone is the whole state.
             unwritable = type(refused) in (StoreError, ReadOnlyError)
-            if not unwritable or log_size(self._database.path) or identity(self._database.path) is None:
+            file = identity(self._database.path)
+            if not unwritable or log_size(self._database.path) or file is None:
                 raise
             still = _state(self._database.path)
             connection = self._database.attempt(lambda: connect(self._database.path, "ro&immutable=1"), end)
         connection.execute("PRAGMA query_only = ON")
-        return connection, still
+        return _Reader(connection, file, still)
 
     def _give_back(self, reader: _Reader) -> None:
         with self._lock:

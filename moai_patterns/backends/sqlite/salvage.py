@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 from moai_patterns.backends.sqlite import faults, layout
@@ -77,8 +77,8 @@ class Table:
                     middle = (low + high) // 2
                     waiting += [(middle + 1, high), (low, middle)]
 
-    def lost(self) -> list[tuple[int, str]] | None:
-        """Return arrival number and id of the rows that an index knows and the table does not give.
+    def named(self, faulty: Container[int]) -> list[tuple[int, str]] | None:
+        """Return arrival number and id of the rows that the table gives faulty or not at all, by an index.
 
         None where no index tells.
         """
@@ -86,7 +86,7 @@ class Table:
             known = self._connection.execute(_KNOWN.format(table=self.name)).fetchall()
         except DAMAGED:
             return None
-        return [(seq, str(identity)) for seq, identity in known if seq not in self._read]
+        return [(seq, str(identity)) for seq, identity in known if seq in faulty or seq not in self._read]
 
     def _range(self, low: int, high: int) -> Iterator[Row]:
         sql = _ROWS.format(names=", ".join(layout.NAMES), table=self.name)

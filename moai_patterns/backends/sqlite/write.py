@@ -179,16 +179,13 @@ class TableWriter:
                 return self._connection
             connection, self._connection = self._connection, None
             self._part(connection)
-        # Before opening, so that a file which is replaced meanwhile is not taken for the opened one.
-        file = database.identity(self.database.path)
-        self._connection = self._opened(end)
-        self._file = file or database.identity(self.database.path)
+        self._connection, self._file = self._opened(end)
         self._looked = time.monotonic()
         return self._connection
 
-    def _opened(self, end: float) -> sqlite3.Connection:
+    def _opened(self, end: float) -> tuple[sqlite3.Connection, tuple[int, int] | None]:
         """Return a new connection, once the names of database and log are as durable as the level asks."""
-        connection = self.database.open(end)
+        connection, file = self.database.open(end)
         if self.database.durability != "os":
             # SQLite ignores it when the name of its log cannot be flushed, and whoever made the database
             # may have died before its name was.
@@ -197,7 +194,7 @@ class TableWriter:
             except OSError as error:
                 self.database.close(connection)
                 raise faults.from_system(error, self.database.path) from error
-        return connection
+        return connection, file
 
     def _is_current(self) -> bool:
         """Tell whether the file is still the one that the connection is open on."""

@@ -79,7 +79,7 @@ def _store_saves(path: Path, names: Sequence[str], timeout: float) -> bool:
 
 def _store_checkpoints(path: Path) -> Callable[[], object]:
     database = Database(str(path), durability="os", timeout=_LONG)
-    connection = database.open(time.monotonic() + _LONG)
+    connection, _ = database.open(time.monotonic() + _LONG)
     return lambda: database.checkpoint(connection, "PASSIVE", wait=_LONG)
 
 

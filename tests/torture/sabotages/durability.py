@@ -232,9 +232,11 @@ tests/test_filesystem_durable.py::test_a_compaction_removes_nothing_before_what_
         breaks="a session at level group ends before its saves are on the medium",
         file="backends/sqlite/backend.py",
         old="""\
-        self._writer.database.flush()
-        self._writer.close()""",
-        new="        self._writer.close()",
+            self._writer.database.flush()
+        finally:""",
+        new="""\
+            pass
+        finally:""",
         test="tests/test_sqlite_durable.py::test_a_session_is_flushed_once_when_it_ends",
     ),
     Sabotage(

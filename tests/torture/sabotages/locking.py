@@ -113,10 +113,10 @@ tests/test_filesystem_locks.py::test_a_lock_whose_file_was_removed_is_taken_on_t
         file="backends/sqlite/database.py",
         old="""\
             with self.lock.held(timeout=wait):
-                (busy,""",
+                if log""",
         new="""\
             with self.lock.held(shared=True, timeout=wait):
-                (busy,""",
+                if log""",
         test="tests/test_sqlite_processes.py::test_nobody_checkpoints_while_somebody_writes",
     ),
     Sabotage(
@@ -134,10 +134,10 @@ tests/test_filesystem_locks.py::test_a_lock_whose_file_was_removed_is_taken_on_t
         breaks="SQLite checkpoints by itself, without the lock: the WAL-reset bug",
         file="backends/sqlite/database.py",
         old="""\
-            connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
 """,
         new="""\
-            connection.execute("PRAGMA wal_autocheckpoint = 1000")
+        connection.execute("PRAGMA wal_autocheckpoint = 1000")
 """,
         test="tests/test_sqlite_locks.py::test_connections_never_checkpoint_by_themselves",
     ),
