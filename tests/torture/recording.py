@@ -119,6 +119,12 @@ class Recorder:
                 self._mapped[old[2]] = target
             self.note(Renamed(*old[:2], *new[:2]))
 
+    def linked(self, source: str, target: str) -> None:
+        """Note that a file has a second name now."""
+        old, new = self.entry(source), self.entry(target)
+        if old is not None and new is not None and old[2] is not None:
+            self.note(Named(*new[:2], old[2]))
+
     def gone(self, path: str) -> None:
         """Note that a name went."""
         found = self.entry(path)
@@ -190,6 +196,10 @@ class RecordingOs:
     def replace(self, source: str, target: str) -> None:
         os.replace(source, target)
         self._recorder.moved(source, target)
+
+    def link(self, source: str, target: str, *, follow_symlinks: bool = True) -> None:
+        os.link(source, target, follow_symlinks=follow_symlinks)
+        self._recorder.linked(source, target)
 
     def mkdir(self, path: str, mode: int = 0o777) -> None:
         os.mkdir(path, mode)
