@@ -139,6 +139,16 @@ def test_a_scrambled_index_is_found(filled: Path) -> None:
         assert any("patterns_by_time" in problem.sentence for problem in store.check())
 
 
+def test_a_record_without_the_tag_is_no_answer(filled: Path) -> None:
+    """An entry of the tags that names another record is damage with its place, and not believed."""
+    with closing(sqlite3.connect(filled)) as database, database:
+        database.execute("INSERT INTO tags SELECT 'more', instant, seq FROM patterns WHERE pattern_id = 'r8'")
+    with closing(SqliteBackend(str(filled))) as store:
+        with pytest.raises(DamageError, match="index of tags"):
+            list(store.scan(Query(tags=["more"])))
+        assert store.get("r8") is not None
+
+
 def test_damage_that_is_everywhere_is_summed_up(path: Path) -> None:
     """A thousand findings of a kind are listed, the rest is counted."""
     with closing(SqliteBackend(str(path))) as store:

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,23 @@ def test_a_reserve_is_not_kept_in_files_of_others(tmp_path: Path, backend_name: 
     reserve = Reserve(str(place))
     assert (reserve.size(), reserve.give()) == (0, False)
     assert contents(files) == before
+
+
+def test_a_repair_keeps_nothing_among_files_of_others(tmp_path: Path) -> None:
+    """A link in the place of the quarantine is refused, and the damaged row stays where it is."""
+    files = tmp_path / "files"
+    files.mkdir()
+    path = tmp_path / "store.db"
+    with PatternStorage("sqlite", path) as storage:
+        storage.save(RECORD)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE patterns SET data = '{}'")
+    Path(f"{path}-quarantine").symlink_to(files)
+    with PatternStorage("sqlite", path) as storage:
+        with pytest.raises(UnsafeStoreError, match="symbolic link"):
+            storage.repair()
+        assert len(storage.check(read_data=True)) == 1
+    assert list(files.iterdir()) == []
 
 
 @pytest.mark.parametrize("sticky", [0, stat.S_ISVTX])

@@ -23,7 +23,7 @@ from moai_patterns.backends.sqlite.database import RESERVE, log_size
 from moai_patterns.backends.sqlite.faults import damage, from_system, is_full
 from moai_patterns.backends.sqlite.plain import PlainDatabase
 from moai_patterns.backends.sqlite.reading import Ask, Readers
-from moai_patterns.backends.sqlite.rows import distinct, record, records
+from moai_patterns.backends.sqlite.rows import distinct, record, records, tagged
 from moai_patterns.backends.sqlite.write import TableWriter, roll_back
 from moai_patterns.errors import DamageError, StoreError
 from moai_patterns.instant import DAY, FIRST, LAST
@@ -116,6 +116,8 @@ class SqliteBackend(BackendBase):
         found = records(distinct(rows) if statement.repeats else rows, self.path)
         if not statement.exact:
             return query.select(found, ordered=True)
+        if query.tags is not None:
+            found = tagged(found, query.tag_set, self.path)
         if statement.repeats and query.limit is not None:
             return islice(found, min(query.limit, sys.maxsize))
         return found

@@ -44,7 +44,7 @@ def keep_database(path: str) -> str:
     """Give the database a second name in the quarantine, and return it."""
     target = place_for(path)
     if not os.path.lexists(target):
-        fileops.make_dirs(directory(path))
+        _make(path)
         fileops.link(path, target)
         fileops.sync_dir(directory(path))
         fileops.sync_dir(os.path.dirname(path))
@@ -77,7 +77,7 @@ def note_gaps(path: str, gaps: Iterable[tuple[str, Ranges]]) -> None:
     """Note ids with the revisions of them that are lost, as ranges."""
     lines = [_encode({"pattern_id": identity, "missing": missing}) for identity, missing in gaps]
     if lines:
-        fileops.make_dirs(directory(path))
+        _make(path)
         text = "".join(f"{line}\n" for line in sorted(lines))
         fileops.append(os.path.join(directory(path), _GAPS), text.encode(), sync=True)
         fileops.sync_dir(directory(path))
@@ -100,6 +100,12 @@ def noted_gaps(path: str) -> dict[str, Ranges]:
     return known
 
 
+def _make(path: str) -> None:
+    """Make the directory. Raises `UnsafeStoreError` for a link, and for one of others."""
+    fileops.refuse_unsafe_root(directory(path))
+    fileops.make_dirs(directory(path))
+
+
 def _place(path: str, name: str, data: bytes) -> str:
     target = os.path.join(directory(path), name)
     number = 1
@@ -113,7 +119,7 @@ def _keep(path: str, name: str, data: bytes) -> str:
     target = _place(path, name, data)
     if os.path.lexists(target):
         return target
-    fileops.make_dirs(directory(path))
+    _make(path)
     fresh = target + ".part"
     fileops.remove(fresh)
     fileops.create(fresh, data, sync=True)

@@ -10,7 +10,7 @@ import orjson
 from moai_patterns.backends.sqlite.faults import damage
 from moai_patterns.backends.sqlite.layout import NAMES
 from moai_patterns.backends.sqlite.write import checksum
-from moai_patterns.query import Record
+from moai_patterns.query import Record, tags_of
 
 SEQ = NAMES.index("seq")
 
@@ -22,6 +22,18 @@ def records(rows: Iterable[tuple[Any, ...]], path: str) -> Iterator[Record]:
     """
     for row in rows:
         yield record(row, path)
+
+
+def tagged(found: Iterable[Record], tags: frozenset[str], path: str) -> Iterator[Record]:
+    """Yield records that the index of tags names, none of them without the tags.
+
+    Raises `DamageError` for a record that it names wrongly: it has no checksums, and rows have.
+    """
+    for one in found:
+        if tags.isdisjoint(tags_of(one)):
+            seq = one["_meta"]["seq"]
+            raise damage(path, f"the index of tags names a record without the tag (seq {seq})")
+        yield one
 
 
 def distinct(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
