@@ -222,6 +222,31 @@ def test_a_compaction_that_does_not_fit_leaves_nothing_behind(
         assert store.compact(days) == 3
 
 
+def test_days_that_do_not_fit_together_are_rewritten_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retention rewrites every day with a removal: two or four files each, and no more inodes are free."""
+    days = [MIDNIGHT // DAY + number for number in range(6)]
+    with closing(FilesystemBackend(str(tmp_path))) as store:
+        store.write(Batch([stored(f"{name}{day}", day * DAY) for day in days for name in ("gone", "kept")]))
+        store.compact(days)
+        store.delete(Query(ids=[f"gone{day}" for day in days], limit=None))
+        most = len(list(tmp_path.rglob("*"))) + 4  # two files of a segment, and both manifests
+        real = fileops.open_new
+
+        def open_new(path: str, *, append: bool = False) -> int:
+            return full() if len(list(tmp_path.rglob("*"))) >= most else real(path, append=append)
+
+        monkeypatch.setattr(Reserve, "give", lambda _: False)
+        monkeypatch.setattr(fileops, "open_new", open_new)
+        store.reclaim()
+        generations = {path.name.split(".")[1] for path in tmp_path.glob("2*/**/*.gz")}
+        assert generations == {"2", "3", "4", "5", "6", "7"}
+        assert not list(tmp_path.glob("journal/*"))
+        assert store.count(EVERYTHING) == len(days)
+        assert store.check(read_data=True) == []
+
+
 def test_a_reader_that_took_the_file_for_unchangeable_sees_what_is_written_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,7 +43,13 @@ class Maintenance:
 
         Days with something damaged stay as they are. Raises `DamageError` for them, after the others.
         """
-        folding, moved, damaged = self._reserve.freeing(lambda: self._fold(days))
+        try:
+            folding, moved, damaged = self._reserve.freeing(lambda: self._fold(days))
+        except OSError as error:
+            if error.errno not in fileops.FULL:
+                raise
+            self._rewrite_singly()
+            folding, moved, damaged = self._fold(days)
         applied = True
         if damaged:
             # Journals say of a segment that could not be rewritten what is gone or superseded in it.
@@ -54,10 +60,23 @@ class Maintenance:
             raise DamageError("; ".join(damaged.values()) + _REMEDY)
         return moved
 
-    def _fold(self, days: Sequence[int]) -> tuple[Folding, int, dict[int, str]]:
-        """Build segments and commit them; return what went in, how many heads, and what is damaged."""
+    def _rewrite_singly(self) -> None:
+        """Rewrite the days that hold what is gone or superseded one by one, each making room for the next."""
+        for day in sorted(Folding(self._snapshot(), ()).stale):
+            folding, _, _ = self._fold((), only=day)
+            folding.snapshot.cold.close()  # what is removed and open takes up its space
+            # The journals still say of the other days what is gone in them.
+            self._sweep(folding, with_journals=False)
+
+    def _fold(self, days: Sequence[int], only: int | None = None) -> tuple[Folding, int, dict[int, str]]:
+        """Build segments and commit them; return what went in, how many heads, and what is damaged.
+
+        With `only` no other day is rewritten.
+        """
         self._mend()
         folding = Folding(self._snapshot(), days)
+        if only is not None:
+            folding.rewritten &= {only}
         moved, damaged = 0, dict[int, str]()
         if folding.rewritten:
             content, moved, damaged = compaction.build(self._tree, folding)
