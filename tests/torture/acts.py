@@ -34,9 +34,10 @@ DAYS = range(FIRST_DAY, FIRST_DAY + 4)
 NOW = (FIRST_DAY + 20) * DAY * 1000
 
 SAVING = ("save", "update", "many", "session", "line", "delete", "again")
-KEEPING = ("compact", "retain", "copy", "import")
+KEEPING = ("compact", "purge", "retain", "copy", "import")
 ALL_VERBS = SAVING + KEEPING
 _KNOWN = 0.7  # so often a record that may be new or known is a known one
+_IDLE = 0.05  # so often a retention has nothing to remove although it could have
 
 
 def opened(backend: str, path: Path, durability: str = "os", timeout: float = 30.0) -> PatternStorage:
@@ -122,14 +123,18 @@ class Actor:
                 self._storage.delete(Query(ids=act.removes, limit=None))
             case "compact":
                 self.close()  # what a session that is under way has written is not compacted
-                self._storage.compress_old_files()
+                compact(self._storage)
+            case "purge":
+                self.close()
+                self._storage.delete(Query(ids=act.removes, limit=None))
+                compact(self._storage)
             case "retain":
                 self._storage.delete_old_patterns(NOW // 1000 // DAY - act.cutoff)
             case "copy":
                 with _holding(act.puts) as source:
                     source.copy_to(self._storage)
             case "import":
-                path = _payloads(act.number)
+                path = payloads(act.number)
                 told = import_paths([path], self._storage, key=None, clock=_clock)
                 if told.skipped:  # what cannot be read is named, and no more is acknowledged than went in
                     raise StoreError(told.skipped[0].reason)
@@ -141,6 +146,12 @@ class Actor:
         if self._session is not None:
             self._session.__exit__(None, None, None)
             self._session = None
+
+
+def compact(storage: PatternStorage) -> None:
+    """Bring closed days into their dense form and give free space back, which alone SQLite has of it."""
+    storage.compress_old_files()
+    storage.backend.reclaim()  # type: ignore[attr-defined]
 
 
 @dataclass
@@ -192,13 +203,15 @@ class _Author:
             case "update" | "line":
                 known = choose.choice(living) if living and choose.random() < _KNOWN else fresh
                 return Act(number, verb, (self._put(known),))
-            case "again" | "delete" if not (gone if verb == "again" else living):
+            case "again" | "delete" | "purge" if not (gone if verb == "again" else living):
                 return None
             case "again":
                 return Act(number, verb, (self._put(choose.choice(gone)),))
             case "delete":
                 doomed = choose.sample(living, min(len(living), choose.randint(1, 3)))
                 return Act(number, verb, removes=tuple(doomed))
+            case "purge":
+                return Act(number, verb, removes=tuple(choose.sample(living, len(living) // 2 + 1)))
             case "many" | "session":
                 some = choose.sample(living, min(len(living), 2))
                 puts = tuple(self._put(one) for one in (*some, *(f"{fresh}-{at}" for at in range(4))))
@@ -210,10 +223,17 @@ class _Author:
             case "import":
                 return Act(number, verb, imported(number), whole=False)
             case "retain":
-                cutoff = choose.choice(DAYS[:3])
+                cutoff = self._cutoff()
                 old = tuple(one for one, history in self.model.items() if _day(history[-1]) < cutoff)
                 return Act(number, verb, removes=old, whole=False, cutoff=cutoff)
         return Act(number, verb)
+
+    def _cutoff(self) -> int:
+        """Return a day before which there is something, if there is any; now and then one without."""
+        oldest = min((_day(history[-1]) for history in self.model.values()), default=DAYS[0])
+        useful = [day for day in DAYS[1:3] if oldest < day]
+        rarely = self.choose.random() < _IDLE
+        return DAYS[0] if rarely or not useful else self.choose.choice(useful)
 
     def _put(self, identity: str) -> Record:
         version = self._versions[identity] = self._versions.get(identity, -1) + 1
@@ -237,16 +257,16 @@ def _holding(puts: Sequence[Record]) -> Iterator[PatternStorage]:
         yield source
 
 
-def _payloads(number: int) -> Path:
+def payloads(number: int) -> Path:
     """Return a log of hook payloads, the same for the same number; made once, when its act is made up."""
     path = Path(gettempdir(), f"payloads-{number}.jsonl")
     if not path.exists():
-        payloads = [
+        lines = [
             {"hook_event_name": "UserPromptSubmit", "session_id": f"s{number}", "prompt": f"{number}.{at}"}
             for at in range(5)
         ]
         fresh = path.with_suffix(f".{os.getpid()}")
-        fresh.write_text("".join(json.dumps(payload) + "\n" for payload in payloads))
+        fresh.write_text("".join(json.dumps(payload) + "\n" for payload in lines))
         moment = (DAYS[number % len(DAYS)] * DAY + number) * 1000
         os.utime(fresh, ns=(moment, moment))
         fresh.rename(path)
@@ -257,5 +277,5 @@ def _payloads(number: int) -> Path:
 def imported(number: int) -> tuple[Record, ...]:
     """Return the records that the payloads of this number become."""
     with opened("memory", Path()) as storage:
-        import_paths([_payloads(number)], storage, key=None, clock=_clock)
+        import_paths([payloads(number)], storage, key=None, clock=_clock)
         return tuple(storage.iter(order="oldest"))

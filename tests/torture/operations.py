@@ -12,7 +12,7 @@ from pathlib import Path
 from moai_patterns import PatternStorage, spool
 from moai_patterns.collect import hook
 from moai_patterns.instant import DAY, instant
-from torture.acts import DAYS, NOW, Act, Actor, Model, Record, imported, opened, record
+from torture.acts import DAYS, NOW, Act, Actor, Model, Record, imported, opened, payloads, record
 
 BACKENDS = ("filesystem", "sqlite")
 _STORE = "store"
@@ -95,7 +95,7 @@ class Operation:
     is_kept: bool = False
     is_silent: bool = False
     finish: Callable[[Place], object] | None = None
-    levels: tuple[str, ...] = ("os", "record")
+    levels: tuple[str, ...] = ("os", "group", "record")
     backends: tuple[str, ...] = BACKENDS
 
     def model(self) -> Model:
@@ -143,6 +143,13 @@ _COPIED = (record("new", 0, DAYS[1]), record("new", 1, DAYS[2], _LONG), record("
 _STREAM = tuple(record(f"new-{n}", 0, DAYS[n % 4]) for n in range(5))
 _NEW = Act(0, "save", (record("new", 0, DAYS[3]),))
 _BEGUN = Act(0, "save", (record("begun", 0, DAYS[2]),))
+# What an SQLite store can give back: pages that became free amid the file.
+_BULKY = tuple(record(f"bulky-{n}", 0, DAYS[n % 4], _LONG) for n in range(8))
+_EMPTIED = (
+    Act(0, "many", _BULKY),
+    _BEGUN,
+    Act(0, "delete", removes=tuple(one["pattern_id"] for one in _BULKY)),
+)
 _FIRST_LINE = Act(0, "line", (record("line-0", 0, DAYS[2]),))
 _WAITING = tuple(record(f"waits-{n}", 0, DAYS[n]) for n in range(3))
 _PAYLOAD = b'{"hook_event_name": "UserPromptSubmit", "session_id": "s", "prompt": "a prompt"}'
@@ -177,6 +184,11 @@ def _spool(place: Place) -> None:
         meta = {"instant": instant(one["timestamp"]), "revision": 1, "recorded_at": NOW // 1000}
         stored = {**one, "_meta": {**meta, "operation": "save"}}
         spool.put((place.backend, str(place.path)), [stored], os.environ)
+
+
+def _lay_payloads(place: Place) -> None:
+    """Make what is imported, or whoever does so first would make it, and meet its fault there."""
+    payloads(3)
 
 
 def _without_index(place: Place) -> None:
@@ -219,11 +231,16 @@ def operations() -> dict[str, Operation]:
         Operation("session, next line", line, given=(_FIRST_LINE,)),
         Operation("close", Act(0, "close"), Place.close, given=(_FIRST_LINE,)),
         Operation("delete", Act(0, "delete", removes=("cold-0", "hot-0", "said-1")), given=(_BEGUN,)),
-        Operation("compact", Act(0, "compact"), levels=("os",)),
-        Operation("maintain", Act(0, "maintain"), lambda place: place.storage.maintain(), levels=("os",)),
+        Operation("compact", Act(0, "compact"), given=_EMPTIED, levels=("os", "record")),
+        Operation("maintain", Act(0, "maintain"), lambda place: place.storage.maintain(), levels=("group",)),
         Operation("retain", Act(0, "retain", removes=_expired(), whole=False, cutoff=_CUTOFF)),
         Operation("copy", Act(0, "copy", _COPIED, whole=False), given=(_BEGUN,)),
-        Operation("import", Act(3, "import", imported(3), whole=False), given=(_BEGUN,)),
+        Operation(
+            "import",
+            Act(3, "import", imported(3), whole=False),
+            given=(_BEGUN,),
+            stored=_lay_payloads,
+        ),
         Operation("create", _NEW, opens=True, is_new=True),
         Operation("open", _NEW, opens=True),
         Operation("rebuild", _NEW, opens=True, stored=_without_index, backends=("filesystem",)),
@@ -242,7 +259,7 @@ def operations() -> dict[str, Operation]:
             stored=_damage,
             opens=True,
             finish=_repair,
-            levels=("os",),
+            levels=("os", "record"),
             backends=("filesystem",),
         ),
         capture,

@@ -6,7 +6,8 @@ import ctypes
 import errno
 import os
 import resource
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,17 @@ def small_disk(place: Path, options: str) -> Iterator[Path]:
 
 
 class Scarcity:
-    """Something that runs out; this one never does."""
+    """Something that runs out; this one never does.
 
-    hits = 0
+    Attributes: `hits`, how often it was felt, where that can be told; `asked`, the bytes of each write that
+    was counted; `allows_reading`, whether what is stored can be read all the same.
+    """
+
+    allows_reading = True
+
+    def __init__(self) -> None:
+        self.hits = 0
+        self.asked: list[int] = []
 
     def begin(self) -> None:
         """From here on it is scarce."""
@@ -53,6 +62,7 @@ class Blocks(Scarcity):
     """A disk with so many free pages of 4 KB: at 0 not a byte fits into it."""
 
     def __init__(self, disk: Path, left: int) -> None:
+        super().__init__()
         self._filler = disk / "filler"
         self._left = left
 
@@ -72,6 +82,7 @@ class Inodes(Scarcity):
     """A disk with so many free inodes: at 0 no file or directory can be made."""
 
     def __init__(self, disk: Path, left: int) -> None:
+        super().__init__()
         self._place = disk / "fillers"
         self._left = left
 
@@ -93,6 +104,7 @@ class ReadOnly(Scarcity):
     """A place that cannot be written any more: a read-only mount of itself lies over it."""
 
     def __init__(self, place: Path) -> None:
+        super().__init__()
         self._place = place
 
     def begin(self) -> None:
@@ -106,10 +118,15 @@ class ReadOnly(Scarcity):
 
 
 class Limit(Scarcity):
-    """A limit of this process: `RLIMIT_FSIZE` ends a write at that byte of a file, `RLIMIT_NOFILE` opens."""
+    """A limit of this process: `RLIMIT_FSIZE` ends a write at that byte of a file, `RLIMIT_NOFILE` opens.
+
+    The system sends a signal for each write that meets the first, so those are counted.
+    """
 
     def __init__(self, kind: int, most: int) -> None:
+        super().__init__()
         self._kind, self._most = kind, most
+        self.allows_reading = kind != resource.RLIMIT_NOFILE
         self._soft, self._hard = resource.getrlimit(kind)
 
     def begin(self) -> None:
@@ -117,22 +134,40 @@ class Limit(Scarcity):
         most = self._most
         if self._kind == resource.RLIMIT_NOFILE:
             most += max(map(int, os.listdir("/proc/self/fd")))
+        signal.signal(signal.SIGXFSZ, self._felt)
         resource.setrlimit(self._kind, (most, self._hard))
 
     def end(self) -> None:
         """Take it away."""
         resource.setrlimit(self._kind, (self._soft, self._hard))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as it is in every Python
+
+    def _felt(self, *_: object) -> None:
+        self.hits += 1
 
 
 class Bytes(Scarcity):
-    """A disk that is full after so many more bytes, whatever file they are in; not for SQLite.
+    """A disk that is full amid one write, whatever file it goes to; not for SQLite.
 
     Stands between `fileops` and the system. What is removed or cut gives its bytes back.
+
+    Parameters:
+        write: the number of the write, or None for a disk that is never full.
+        fits: tells how many of its bytes still fit.
+        error: what the system says.
     """
 
-    def __init__(self, left: int | None, error: int = errno.ENOSPC) -> None:
-        self.left = left
-        self.spent = 0
+    def __init__(
+        self,
+        write: int | None = None,
+        fits: Callable[[int], int] = lambda wanted: wanted,
+        error: int = errno.ENOSPC,
+    ) -> None:
+        super().__init__()
+        self._write = write
+        self._fits = fits
+        self._most: int | None = None
+        self._taken = 0
         self._error = error
 
     def begin(self) -> None:
@@ -158,23 +193,21 @@ class Bytes(Scarcity):
     def posix_fallocate(self, descriptor: int, offset: int, size: int) -> None:
         """Set aside all of it, or nothing."""
         more = max(0, offset + size - os.fstat(descriptor).st_size)
-        if self.left is not None and more > self.left:
+        before = self._taken
+        if self._room(more) < more:
+            self._taken = before
             self._refuse()
-        self._room(more)
         os.posix_fallocate(descriptor, offset, size)
 
     def unlink(self, path: str) -> None:
         """Remove a file; its bytes are free."""
-        size = os.lstat(path).st_size
+        size = _alone(path)
         os.unlink(path)
         self._free(size)
 
     def replace(self, source: str, target: str) -> None:
         """Rename a file; the bytes of the one it replaces are free."""
-        try:
-            size = os.lstat(target).st_size
-        except FileNotFoundError:
-            size = 0
+        size = _alone(target)
         os.replace(source, target)
         self._free(size)
 
@@ -185,22 +218,34 @@ class Bytes(Scarcity):
         self._free(max(0, before - size))
 
     def _room(self, wanted: int) -> int:
-        if self.left is None:
-            self.spent += wanted
-            return wanted
-        found = min(wanted, self.left)
-        if found < wanted and not found:
-            self._refuse()
-        self.left -= found
+        """Take up what is wanted, or what is left of it; raise when that is nothing."""
+        if not wanted:
+            return 0
+        if len(self.asked) == self._write:
+            self._most = self._taken + self._fits(wanted)
+        self.asked.append(wanted)
+        found = wanted if self._most is None else min(wanted, self._most - self._taken)
+        if found < wanted:
+            self.hits += 1
+            if not found:
+                self._refuse()
+        self._taken += found
         return found
 
     def _free(self, size: int) -> None:
-        if self.left is not None:
-            self.left += size
+        self._taken -= size
 
     def _refuse(self) -> None:
-        self.hits += 1
         raise OSError(self._error, os.strerror(self._error))
+
+
+def _alone(path: str) -> int:
+    """Return the bytes that are free when this name is gone."""
+    try:
+        facts = os.lstat(path)
+    except FileNotFoundError:
+        return 0
+    return facts.st_size if facts.st_nlink == 1 else 0
 
 
 def kind_of_full(number: int) -> int:

@@ -8,17 +8,19 @@ import signal
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from forks import child
-from torture.acts import ALL_VERBS, KEEPING, Actor, Model, Program, opened
+from torture.acts import ALL_VERBS, KEEPING, Actor, Model, Program, compact, opened
 from torture.ledger import Story, heard, perform, understood
-from torture.oracle import judge
+from torture.oracle import Open, judge
 from torture.promise import BrokenPromiseError, Promise, Tally
 
 # So many kills come to one store before a new one is begun, so that looking through it stays quick.
 _ROUNDS = 10
 _BACKENDS = ("filesystem", "sqlite")
+_LEVELS = ("os", "group", "record")
 _LONGEST = 0.015  # seconds
 _PROGRAM = (*ALL_VERBS, "save", "update", *KEEPING)
 
@@ -39,11 +41,12 @@ def run(numbers: Sequence[int], place: Path, tally: Tally) -> None:
 
 def _killed(number: int, place: Path, before: Model, tally: Tally) -> Model:
     choose = random.Random(number)
-    backend = _BACKENDS[number // _ROUNDS % len(_BACKENDS)]
-    path = place / "store"
+    turn, backend_number = divmod(number // _ROUNDS, len(_BACKENDS))
+    backend, level = _BACKENDS[backend_number], _LEVELS[turn % len(_LEVELS)]
+    open_it = partial(opened, backend, place / "store", level)
     program = Program(number, _PROGRAM, before)
     reading, writing = os.pipe()
-    group = child(lambda: _work(program, backend, path, writing, with_compaction=number % 2 == 1))
+    group = child(lambda: _work(program, open_it, writing, with_compaction=number % 2 == 1))
     os.close(writing)
     first = os.read(reading, 1)  # the clock starts when the first act does: opening is killed by other cases
     time.sleep(choose.uniform(0, _LONGEST))
@@ -57,29 +60,30 @@ def _killed(number: int, place: Path, before: Model, tally: Tally) -> Model:
     tally.fired()
     tally.add("acts acknowledged", said.acknowledged)
     tally.add("killed amid an act", said.is_amid)
-    return judge(lambda: opened(backend, path), story.model, [story.next()] if said.is_amid else [])
+    tally.add(f"killed at {level}")
+    return judge(open_it, story.model, [story.next()] if said.is_amid else [])
 
 
-def _work(program: Program, backend: str, path: Path, pipe: int, *, with_compaction: bool) -> None:
+def _work(program: Program, open_it: Open, pipe: int, *, with_compaction: bool) -> None:
     os.setpgid(0, 0)
     if with_compaction:
-        child(lambda: _compact(backend, path))
-    with closing(opened(backend, path)) as storage:
+        child(lambda: _compact(open_it))
+    with closing(open_it()) as storage:
         perform(Actor(storage), program, pipe)
 
 
-def _compact(backend: str, path: Path) -> None:
+def _compact(open_it: Open) -> None:
     """Compact without end, beside the writer."""
     while True:
-        with closing(opened(backend, path)) as storage:
-            storage.compress_old_files()
+        with closing(open_it()) as storage:
+            compact(storage)
 
 
 PROMISES = (
     Promise(
         name="kills",
         sentence="`kill -9` of a process group at a random moment of save, update, delete, compaction, "
-        "retention, copy and import: nothing acknowledged is lost, torn or double",
+        "retention, copy and import, at each durability level: nothing acknowledged is lost, torn or double",
         cases=lambda: 100_000,
         run=run,
         fast=2_000,

@@ -14,7 +14,7 @@ from pathlib import Path
 from forks import child
 from moai_patterns.backends import fileops
 from moai_patterns.backends.filesystem import hotlog, torn
-from torture.acts import ALL_VERBS, Act, Actor, Program, opened
+from torture.acts import ALL_VERBS, Act, Actor, Program, compact, opened
 from torture.ledger import Said, Story, heard, perform, understood
 from torture.loop_disk import LoopDisk
 from torture.oracle import Open, judge, judge_after_loss
@@ -103,7 +103,7 @@ def _compact(open_it: Open) -> None:
     _be_silent()
     while True:
         with closing(open_it()) as storage:
-            storage.compress_old_files()
+            compact(storage)
 
 
 def _cut_recovery(open_it: Open, disk: LoopDisk, choose: random.Random, tally: Tally) -> None:

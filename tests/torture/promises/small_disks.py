@@ -27,7 +27,7 @@ _CASES = [
     (backend, size, ways, level, bytes_each)
     for backend, sizes in _SIZES.items()
     for size, ways, level, bytes_each in product(
-        sizes, ("save", "batch", "session"), ("os", "record"), (100, 900)
+        sizes, ("save", "batch", "session"), ("os", "group", "record"), (100, 900)
     )
 ]
 _MOST = 4000  # records; a larger disk is filled up otherwise

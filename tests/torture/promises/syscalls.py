@@ -98,7 +98,7 @@ PROMISES = (
         cases=lambda: len(killed()),
         run=_running(killed),
         fast=200,
-        chunk=500,
+        chunk=1_500,
         shards=2,
         needs=(LINUX, STRACE),
     ),
@@ -109,7 +109,7 @@ PROMISES = (
         cases=lambda: len(failing()),
         run=_running(failing),
         fast=120,
-        chunk=500,
+        chunk=1_500,
         needs=(LINUX, STRACE),
     ),
     Promise(
