@@ -1,4 +1,4 @@
-"""Bugs of the other themes that a promise sees by itself, from the outside: that the harnesses are not blind."""
+"""Bugs of the other themes that a promise itself sees, from the outside: the harnesses are not blind."""
 
 from __future__ import annotations
 
