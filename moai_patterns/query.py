@@ -81,7 +81,7 @@ class Query:
         if self.limit is not None and (not isinstance(self.limit, int) or isinstance(self.limit, bool)):
             raise QueryError(f"limit is a whole number or None, not {shortened(self.limit)}")
         if self.limit is not None and self.limit < 0:
-            raise QueryError(f"limit must not be negative, not {self.limit}")
+            raise QueryError(f"limit must not be negative, not {shortened(self.limit)}")
         kinds = self.pattern_type
         # What was handed in may be an iterator, or change later; a query is a value.
         fix("kinds", None if kinds is None else _texts("pattern_type", kinds, alone=True))

@@ -29,6 +29,7 @@ from moai_patterns.backends.fileops import (
     remove_dir,
     rename,
 )
+from moai_patterns.backends.filesystem.sealed import is_stored
 from moai_patterns.backends.locking import Lock
 from moai_patterns.errors import (
     BusyError,
@@ -371,13 +372,12 @@ def _parsed(line: bytes) -> Record | None:
         return None
     try:
         entry = loads(line.decode())
-        moments = [record["_meta"]["instant"] for record in entry["records"]]
-        sound = isinstance(entry["attempts"], int) and all(isinstance(moment, int) for moment in moments)
-        sound = sound and 0 <= entry["attempts"] < ATTEMPTS
+        sound = isinstance(entry["attempts"], int) and 0 <= entry["attempts"] < ATTEMPTS
+        sound = sound and bool(entry["records"]) and all(map(is_stored, entry["records"]))
         dumps(entry).encode()  # a line that cannot be written again could not be put off either
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    return entry if sound and moments else None
+    return entry if sound else None
 
 
 def _lines(path: str, offset: int) -> list[bytes]:

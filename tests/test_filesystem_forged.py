@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from binascii import crc32
 from collections.abc import Callable
 from hashlib import blake2b
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,23 @@ def test_forged_numbers_give_way_to_the_copy(tmp_path: Path, member: str) -> Non
         assert [problem.place for problem in storage.check()] == [str(tmp_path / "s/index.json")]
 
 
+def test_an_arrival_number_beyond_all_is_not_counted_on_from(tmp_path: Path) -> None:
+    """A manifest with a number that no store gives keeps nobody from making the change log anew."""
+    with PatternStorage("filesystem", tmp_path / "s", maintenance_interval=None) as storage:
+        storage.save_many(sample(f"id-{number}", "2025-11-01") for number in range(3))
+        storage.compress_old_files()
+    for number in (1 << 64, (1 << 63) - 1):
+        forged_manifest(tmp_path / "s/index.json", methodcaller("update", seq=number))
+        shutil.rmtree(tmp_path / "s/index")
+        with PatternStorage("filesystem", tmp_path / "s", maintenance_interval=None) as storage:
+            storage.save(sample(f"new-{number}"))
+            storage.save(sample("doomed"))
+            storage.delete("doomed")
+        with PatternStorage("filesystem", tmp_path / "s", maintenance_interval=None) as storage:
+            assert storage.load(f"new-{number}") == sample(f"new-{number}")
+            assert storage.load("doomed") is None
+
+
 ODD: dict[str, dict[str, Any]] = {
     "an id that is an object": {"pattern_id": {"a": 1}},
     "a kind that is a number": {"pattern_type": 5},
@@ -117,3 +136,24 @@ def test_a_journal_that_claims_endless_lines_costs_nothing(tmp_path: Path) -> No
         pytest.raises(DamageError, match=path.name),
     ):
         storage.count()
+
+
+@pytest.mark.parametrize("renewed", [True, False], ids=["no index", "with its index"])
+@pytest.mark.parametrize("at", [0, -1], ids=["the header", "the end line"])
+def test_a_journal_that_nests_without_end_is_damage(tmp_path: Path, at: int, *, renewed: bool) -> None:
+    """Endless nesting in a line whose checksum fits is damage with its place, also while the log is made."""
+    with PatternStorage("filesystem", tmp_path / "s", maintenance_interval=None) as storage:
+        storage.save_batch([sample("a"), sample("b")])
+    (path,) = (tmp_path / "s/journal").iterdir()
+    lines = path.read_bytes().splitlines(keepends=True)
+    kept = lines[at].rpartition(b',"crc32":')[0]
+    lines[at] = b'%b,"odd":%b,"crc32":' % (kept, b"[" * 100_000)
+    body = lines[0] if at == 0 else b"".join(lines)
+    lines[at] += b"%d}\n" % (crc32(body) if at else crc32(body.rpartition(b',"crc32":')[0]))
+    path.write_bytes(b"".join(lines))
+    if renewed:
+        shutil.rmtree(tmp_path / "s/index")
+    with PatternStorage("filesystem", tmp_path / "s", maintenance_interval=None) as storage:
+        with pytest.raises(DamageError, match=path.name):
+            list(storage.iter())
+        assert any(path.name in problem.place for problem in storage.check(read_data=True))

@@ -13,7 +13,7 @@ import pytest
 from leaks import descriptors
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Batch, Removal
-from moai_patterns.backends.filesystem import names, rebuilding
+from moai_patterns.backends.filesystem import hotlog, names, rebuilding
 from moai_patterns.backends.filesystem.backend import FilesystemBackend
 from moai_patterns.backends.filesystem.write import TreeWriter
 from moai_patterns.errors import BusyError, DamageError, StoreError
@@ -98,6 +98,28 @@ def test_a_file_that_goes_while_the_log_is_made_anew_hides_no_other(
     monkeypatch.setattr(rebuilding, "parse_hot", removing)
     with opened(tmp_path / "tree") as store:
         assert sum(store.get(f"r{number}") is not None for number in range(9)) == 8
+
+
+def test_a_log_that_is_taken_away_while_it_is_made_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever removes the files of a new change log gets the store refused with their place."""
+    with opened(tmp_path / "tree") as store:
+        store.write(Batch([stored("a", MIDNIGHT)]))
+    shutil.rmtree(tmp_path / "tree" / "index")
+    fill = hotlog._fill
+
+    def removed(log: hotlog.HotLog, changes: Any) -> None:
+        for path in (tmp_path / "tree" / "index").glob("log.*"):
+            path.unlink()
+        fill(hotlog.HotLog(str(tmp_path / "tree" / "index"), "heads.1"), changes)
+
+    monkeypatch.setattr(hotlog, "_fill", removed)
+    with (
+        pytest.raises(StoreError, match=r"log\.1 is missing, where it was just made"),
+        opened(tmp_path / "tree") as store,
+    ):
+        store.write(Batch([stored("b", MIDNIGHT)]))
 
 
 def test_a_capture_makes_no_large_log_anew(tmp_path: Path) -> None:

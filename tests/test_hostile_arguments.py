@@ -54,6 +54,12 @@ def test_what_has_no_short_form_is_refused_in_one(odd: Any) -> None:
             assert len(str(refused.value)) < 400
 
 
+def test_an_endless_negative_limit_is_refused_in_one() -> None:
+    """A number with more digits than Python writes is refused like any other negative one."""
+    with pytest.raises(QueryError, match="limit must not be negative"):
+        Query(limit=-(10**5000))
+
+
 def test_a_text_of_another_class_is_taken_by_its_letters() -> None:
     """A subclass of text is its letters, whatever its methods and attributes say."""
     assert Query(tags=[Plain("a")]).tags == ("a",)

@@ -36,6 +36,40 @@ def test_a_line_that_cannot_be_put_off_is_set_aside(tmp_path: Path, line: str) -
     assert (left["waiting"], left["quarantined"]) == (0, 1)
 
 
+@pytest.mark.parametrize("backend", ["filesystem", "sqlite"])
+@pytest.mark.parametrize(
+    "meta",
+    [
+        '{"instant":true,"revision":1}',
+        '{"instant":1e3,"revision":1}',
+        '{"instant":9223372036854775807,"revision":1}',
+        '{"instant":5,"revision":0}',
+        '{"instant":5,"revision":"1"}',
+        '{"instant":5}',
+        '{"instant":5,"revision":1,"seq":-1}',
+        '{"instant":5,"revision":1,"recorded_at":-0.0}',
+        '{"instant":5,"revision":1,"operation":5}',
+        '{"instant":5,"revision":1,"actor":[]}',
+        "[]",
+    ],
+)
+def test_a_line_with_other_facts_than_the_store_notes_is_set_aside(
+    tmp_path: Path, backend: str, meta: str
+) -> None:
+    """What a store could not read again does not get into it: it would be refused with all that is around."""
+    base = tmp_path / ("s.db" if backend == "sqlite" else "s")
+    forged = BODY.replace('{"instant":5,"revision":1}', meta)
+    line = '{"attempts":0,"records":[{%s,"data":{"event":"Stop"}}]}\n' % forged
+    base.with_name(base.name + ".spool").write_text(line)
+
+    with PatternStorage(backend, base, maintenance_interval=None) as storage:
+        storage.save(sample("own"))
+        assert [record["pattern_id"] for record in storage.iter()] == ["own"]
+        assert storage.check(read_data=True) == []
+        left = storage.stats()["spool"]
+    assert (left["waiting"], left["quarantined"]) == (0, 1)
+
+
 def test_a_flipped_bit_in_what_waits_is_no_other_record(tmp_path: Path) -> None:
     """Whichever bit of a waiting line is flipped, the record goes in as it was, or into the quarantine."""
     location = ("filesystem", str(tmp_path / "s"))

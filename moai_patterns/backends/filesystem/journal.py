@@ -50,8 +50,12 @@ def name(seq: int, part: int = 0) -> str:
     return f"{seq:019d}.{part}{SUFFIX}"
 
 
-def _loads(data: bytes) -> Any:
-    return loads(data.decode())
+def parsed(data: bytes) -> Any:
+    """Return the value of a JSON text. Raises `ValueError`, also where it is nested without end."""
+    try:
+        return loads(data.decode())
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def header(removals: Sequence[Gone] = ()) -> bytes:
@@ -60,7 +64,7 @@ def header(removals: Sequence[Gone] = ()) -> bytes:
     return _sealed({"journal": 2, "remove": gone})
 
 
-def removals(first: bytes, loads: Loads = _loads) -> list[Gone]:
+def removals(first: bytes, loads: Loads = parsed) -> list[Gone]:
     """Return the removals in a header, given without its line end.
 
     Raises `ValueError` when it is not one that was written: a bit more or less could remove another id.
@@ -154,7 +158,7 @@ class Journal:
     `offsets`, `lengths`, `instants`, `hashes`, `revisions`, `seqs`.
     """
 
-    def __init__(self, path: str, loads: Loads = _loads) -> None:
+    def __init__(self, path: str, loads: Loads = parsed) -> None:
         self.path = path
         self.name = os.path.basename(path)
         data = fileops.read(path)

@@ -58,20 +58,21 @@ def _open(raw: bytes, loads: Callable[[bytes], Any], mark: bytes, tail: bytes) -
         raise ValueError("its checksum does not fit its bytes")
     record: Record = loads(raw)
     # Whoever can write here can make checksums, too: what is no record must not get further.
-    try:
-        del record["_meta"]["crc32"]
-        sound = _is_sound(record, record["_meta"])
-    except (KeyError, TypeError, AttributeError):
-        sound = False
-    if not sound:
+    if not is_stored(record) or record["_meta"].pop("crc32", None) is None:
         raise ValueError("its content is no stored record")
     return record
 
 
-def _is_sound(record: Record, meta: Record) -> bool:
-    moment, revision, seq = meta["instant"], meta["revision"], meta.get("seq", 0)
-    if type(record["pattern_id"]) is not str or type(record["pattern_type"]) is not str:
+def is_stored(value: Any) -> bool:
+    """Tell whether a value from outside has what stored records are found and put in order by."""
+    try:
+        identity, kind, meta = value["pattern_id"], value["pattern_type"], value["_meta"]
+        moment, revision, seq = meta["instant"], meta["revision"], meta.get("seq", 0)
+        noted = (meta.get("recorded_at"), int), (meta.get("operation"), str), (meta.get("actor"), str)
+    except (KeyError, TypeError, AttributeError):
         return False
-    if not type(moment) is type(revision) is type(seq) is int:
+    if not (type(identity) is type(kind) is str and type(moment) is type(revision) is type(seq) is int):
         return False
-    return FIRST <= moment <= LAST and 0 < revision < 1 << 32 and 0 <= seq < 1 << 63
+    if any(fact is not None and type(fact) is not sort for fact, sort in noted):
+        return False
+    return bool(FIRST <= moment <= LAST and 0 < revision < 1 << 32 and 0 <= seq < 1 << 63)

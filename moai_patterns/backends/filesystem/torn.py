@@ -15,7 +15,6 @@ from moai_patterns.backends import fileops
 from moai_patterns.backends.filesystem import journal, quarantine
 from moai_patterns.backends.filesystem.journal import Journal, JournalDamageError
 from moai_patterns.backends.filesystem.sealed import open_file
-from moai_patterns.lightjson import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,13 +96,9 @@ def _is_whole_journal(path: str) -> bool:
 
 def _is_whole_file(path: str) -> bool:
     try:
-        open_file(fileops.read(path), _loads)
+        open_file(fileops.read(path), journal.parsed)
     except FileNotFoundError:
         return True
     except ValueError:
         return False
     return True
-
-
-def _loads(raw: bytes) -> object:
-    return loads(raw.decode())

@@ -18,6 +18,9 @@ from moai_patterns.lightjson import loads
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 LAYOUT = 1
 MANIFEST = "index.json"
@@ -25,6 +28,7 @@ MANIFEST = "index.json"
 _OPENING = b'{"layout":%d,' % LAYOUT
 _PARTS = {"index", "journal", "tmp", "history", "quarantine", ".lock"}
 _DIRECTORIES = ("index", "journal", "tmp", "history", "quarantine", "reserve")
+_TRUSTED = 1 << 62  # arrival numbers are microseconds of a clock, and fit into 63 bits
 _counter = count()
 
 
@@ -105,7 +109,8 @@ class Tree:
         except OSError:
             return 0
         found = start.partition(b'"seq":')[2].partition(b",")[0]
-        return int(found) if found.isdigit() else 0
+        number = int(found) if found.isdigit() else 0
+        return number if number < _TRUSTED else 0  # its checksum is not looked at here
 
     def holds(self, place: str) -> bool:
         """Tell whether there is, whole, what the change log says of a place; not whether it is sound."""
@@ -152,19 +157,23 @@ class Tree:
             self._log = None
             found = self.current_log()
         if found is None:
-            rebuild(self)
-            try:
-                found = self._log = HotLog(self.index)
-            except StaleLogError as error:
-                sentence = f"{error}, where it was just made; something else removes or replaces it"
-                raise StoreError(errno.EIO, sentence, self.index) from error
+            self._rebuild(rebuild)
+            found = self._log = self._rebuild(lambda tree: HotLog(tree.index))
             self._pid = os.getpid()
         return found
 
     def renew_log(self, rebuild: Callable[[Tree], None]) -> HotLog:
         """Make the change log anew although it looks sound; under the exclusive lock."""
-        rebuild(self)
+        self._rebuild(rebuild)
         return self.log(rebuild)
+
+    def _rebuild(self, make: Callable[[Tree], T]) -> T:
+        """Return what making or opening a new change log gives; the lock keeps all writers of ours away."""
+        try:
+            return make(self)
+        except StaleLogError as error:
+            sentence = f"{error}, where it was just made; something else removes or replaces it"
+            raise StoreError(errno.EIO, sentence, self.index) from error
 
     def close(self) -> None:
         """Release files."""
