@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import enum
+import math
 from collections import OrderedDict, UserDict
 from collections.abc import Callable
 from functools import cache
@@ -202,6 +203,41 @@ def giant(choose: Random) -> Any:
             lambda: [{} for _ in range(100_000)],
         )
     )()
+
+
+def size_of(made: Any) -> int:
+    """Return about how many bytes a value has as JSON; what is in it twice counts once."""
+    size = 0
+    seen: set[int] = set()
+    waiting = [made]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str | bytes | bytearray):
+            size += len(item)
+        elif isinstance(item, int):
+            size += 1 + item.bit_length() // 3
+        elif isinstance(item, dict | list | tuple | set) and id(item) not in seen:
+            seen.add(id(item))
+            waiting += [*item, *item.values()] if isinstance(item, dict) else item
+            size += 2 + 2 * len(item)
+    return size
+
+
+def equal(found: Any, made: Any) -> bool:
+    """Tell whether JSON values are the same, to the type of a number and the sign of zero."""
+    if isinstance(made, str):
+        return type(found) is str and found == str.__str__(getattr(made, "value", made))
+    if isinstance(made, dict):
+        return (
+            isinstance(found, dict)
+            and found.keys() == made.keys()
+            and all(equal(found[key], made[key]) for key in made)
+        )
+    if isinstance(made, list):
+        return isinstance(found, list) and len(found) == len(made) and all(map(equal, found, made))
+    if isinstance(made, float) and not isinstance(found, bool):
+        return found == made and (found != 0 or math.copysign(1, found) == math.copysign(1, made))
+    return bool(found == made) and isinstance(found, bool) == isinstance(made, bool)
 
 
 def record(choose: Random) -> Any:

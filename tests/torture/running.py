@@ -69,7 +69,8 @@ def run_apart(promise: Promise, numbers: Sequence[int]) -> Tally:
         env={**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{CHECKOUT}"},
     )
     if done.returncode != 0:
-        raise BrokenPromiseError(f"{promise.name}: {done.stdout[-2000:]}{done.stderr[-6000:]}")
+        said = f"{done.stdout[-2000:]}{done.stderr[-6000:]}"
+        raise BrokenPromiseError(f"{promise.name}: exit code {done.returncode}: {said}")
     return Tally.of_json(json.loads(done.stdout.splitlines()[-1]))
 
 

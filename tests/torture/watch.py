@@ -1,23 +1,23 @@
-"""Notices what must not happen: files touched outside of a place, connections, cases without an end."""
+"""Notices what must not happen: files touched outside of a place, connections, cases that hang."""
 
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import os
 import shutil
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from torture.promise import BrokenPromiseError, Tally
+from torture.promise import BrokenPromiseError
+from torture.stopwatch import Stopwatch
 
-LIMIT = 0.05  # seconds of CPU
 HANG = 60  # seconds on the wall after which a case counts as endless
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGES = {
@@ -83,16 +83,17 @@ class Watch:
 
     Parameters:
         place: where the store may do what it likes; `canary`, beside, it must not even open.
-        tally: hears of the longest case.
+        stopwatch: times what the cases do; `timed` is its own.
     """
 
-    def __init__(self, place: Path, tally: Tally) -> None:
+    def __init__(self, place: Path, stopwatch: Stopwatch) -> None:
         self.place = place / "place"
         self.canary = place / "canary"
         self.place.mkdir(parents=True)
         self.canary.mkdir()
         (self.canary / "canary.json").write_text('{"type": "object"}')
-        self._tally = tally
+        self.timed = stopwatch.timed
+        self._stopwatch = stopwatch
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.setblocking(False)
         self.port = int(self._listener.getsockname()[1])
@@ -102,6 +103,7 @@ class Watch:
             _hook.append(_Hook())
 
     def __enter__(self) -> Self:
+        faulthandler.enable()  # a file that shrinks while it is mapped ends a process without a word
         signal.signal(signal.SIGALRM, _too_long)
         _hook[0].places = (os.path.realpath(self.place),)
         return self
@@ -112,6 +114,7 @@ class Watch:
         _hook[0].places = ()
         os.close(self._inotify)
         self._listener.close()
+        self._stopwatch.close()
 
     @contextmanager
     def case(self, number: int) -> Iterator[None]:
@@ -126,23 +129,7 @@ class Watch:
         if _hook[0].seen:
             seen, _hook[0].seen = _hook[0].seen, []
             raise BrokenPromiseError(f"case {number}: outside of the store: {seen[:5]}")
-
-    def timed(self, number: int, name: str, act: Callable[[], Any], size: int = 0) -> Any:
-        """Return what `act` returns; it must take at most 50 ms of CPU, and as much more per 100 KB of input.
-
-        What took longer is done once more: another process may have had its share of the caches.
-        """
-        allowed = LIMIT * (1 + size // 100_000)
-        outcome, took = _timed(act)
-        if took > allowed:
-            outcome, took = _timed(act)
-        unit = "ms of CPU per 100 KB" if size >= 100_000 else "ms of CPU"
-        self._tally.see(f"{name}, {unit}", round(took * 1000 * LIMIT / allowed, 1))
-        if took > allowed:
-            raise BrokenPromiseError(f"case {number}: {took:.3f} s of CPU in {name}")
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
+        self.resting(lambda: self._stopwatch.settle(number))
 
     def clear(self) -> None:
         """Remove everything in the place."""
@@ -161,23 +148,25 @@ class Watch:
         finally:
             _hook[0].places = places
 
-    def must_be_quiet(self) -> None:
-        """Raise when somebody has called, or touched the canary."""
+    def must_be_quiet(self, number: int) -> None:
+        """Raise when by the end of a case somebody has called, or touched the canary."""
         try:
             _, caller = self._listener.accept()
         except BlockingIOError:
             pass
         else:
-            raise BrokenPromiseError(f"somebody connected: {caller}")
+            raise BrokenPromiseError(f"case {number} or before: somebody connected: {caller}")
         try:
-            raise BrokenPromiseError(f"the canary was touched: {os.read(self._inotify, 4096)[:80]!r}")
+            raise BrokenPromiseError(
+                f"case {number} or before: the canary was touched: {os.read(self._inotify, 4096)[:80]!r}"
+            )
         except BlockingIOError:
             pass
         if _listing(self.canary) != self._before:
-            raise BrokenPromiseError("the canary has changed")
+            raise BrokenPromiseError(f"case {number} or before: the canary has changed")
         os.read(self._inotify, 4096)  # that was this listing
         if names := set(os.listdir(self.place.parent)) - {"place", "canary"}:
-            raise BrokenPromiseError(f"beside the place there is {names}")
+            raise BrokenPromiseError(f"case {number} or before: beside the place there is {names}")
 
 
 def _remove(path: Path) -> None:
@@ -193,15 +182,6 @@ class _EndlessError(BaseException):
 
 def _too_long(number: int, frame: FrameType | None) -> None:
     raise _EndlessError
-
-
-def _timed(act: Callable[[], Any]) -> tuple[Any, float]:
-    began = time.process_time()
-    try:
-        outcome = act()
-    except Exception as error:
-        outcome = error
-    return outcome, time.process_time() - began
 
 
 def _watched(directory: Path) -> int:
