@@ -127,10 +127,14 @@ class Database:
         return os.path.lexists(self.path + DRAFT) or identity(self.path) != file
 
     def _give_up(self, connection: sqlite3.Connection | None, file: Identity) -> None:
-        if connection is not None and self._is_replaced(file):
+        if connection is None:
+            return
+        if self._is_replaced(file):
             leave_open(connection, beyond_exit=True)
-        elif connection is not None:
+        elif os.path.lexists(self.lock.path):
             self.close(connection)
+        else:  # this is no store, or nobody has written to it: there is nobody to race with
+            connection.close()
 
     def _lock_names(self, end: float) -> bool:
         """Wait for a repair; tell whether the lock is held, which whoever may only read may not find."""
