@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from binascii import crc32
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from moai_patterns.backends.base import Batch, Removal, Repair
-from moai_patterns.backends.filesystem import hotlog, journal
+from moai_patterns.backends.filesystem import hotlog
 from moai_patterns.backends.filesystem.backend import FilesystemBackend
 from moai_patterns.backends.filesystem.hotlog import HotLog
 from moai_patterns.errors import DamageError
@@ -148,17 +150,38 @@ def test_removals_hide_what_lies_in_journals_with_damaged_headers(tmp_path: Path
     assert {repair.lost for repair in told} == {0}
 
 
-def test_a_header_of_another_version_is_refused(tmp_path: Path) -> None:
-    """Nothing is taken from a header without a checksum; its records are found by id all the same."""
+def of_version_1(path: Path) -> None:
+    """Write the header of a journal as versions before 2 did, without a checksum."""
+    first, _, rest = path.read_bytes().partition(b"\n")
+    facts = json.loads(first)
+    kind = "journal" if "journal" in facts else "session"
+    data = json.dumps({kind: 1, "remove": facts["remove"]}, separators=(",", ":")).encode() + b"\n" + rest
+    at = data.rfind(b"\n", 0, -1) + 1
+    if data.startswith(b'{"end":', at):
+        sealed = data[: data.rfind(b":") + 1]
+        data = b"%b%d}\n" % (sealed, crc32(sealed))
+    path.write_bytes(data)
+
+
+def test_journals_of_version_1_are_read(tmp_path: Path) -> None:
+    """Batches, removals and sessions, also a killed one, from before headers had checksums."""
     with opened(tmp_path / "tree") as store:
         store.write(Batch([numbered("a", 1), numbered("b", 2)]))
-        (path,) = (tmp_path / "tree" / "journal").iterdir()
-        assert path.read_bytes().startswith(journal.header())
-        _, _, records = path.read_bytes().partition(b"\n")
-        path.write_bytes(b'{"journal":1,"remove":[]}'.ljust(len(journal.header()) - 1) + b"\n" + records)
-        with pytest.raises(DamageError, match="header"):
-            list(store.scan(EVERYTHING))
-        head = store.get("b")
-        assert head is not None
-        assert head["data"] == {"n": 2}
-    assert mend(tmp_path / "tree")[1] == [("a", 1, 1), ("b", 1, 2)]
+        store.write(Batch(remove=[Removal("a")]))
+        for number in (3, 4):
+            session = store.single_writer()
+            session.write(Batch([numbered("c", number, number - 2)]))
+            session.close()
+    batch, removal, _, killed = sorted((tmp_path / "tree" / "journal").iterdir())
+    for path in (tmp_path / "tree" / "journal").iterdir():
+        of_version_1(path)
+    killed.write_bytes(b"".join(killed.read_bytes().splitlines(keepends=True)[:2]))
+    (tmp_path / "tree" / "index" / "heads").unlink()
+    wanted = [("b", 1, 2), ("c", 1, 3), ("c", 2, 4)]
+    with opened(tmp_path / "tree") as store:
+        assert found(store) == wanted
+        assert not store.check(read_data=True)
+    flip(removal, 30)
+    with opened(tmp_path / "tree") as store, pytest.raises(DamageError, match="header"):
+        list(store.scan(EVERYTHING))
+    assert batch.read_bytes().startswith(b'{"journal":1,')

@@ -64,16 +64,18 @@ def header(removals: Sequence[Gone] = ()) -> bytes:
     return _sealed({"journal": 2, "remove": gone})
 
 
-def removals(first: bytes, loads: Loads = parsed) -> list[Gone]:
+def removals(first: bytes, loads: Loads = parsed, *, sealed: bool = False) -> list[Gone]:
     """Return the removals in a header, given without its line end.
 
+    `sealed`: the checksum of the whole file fits, so that a header of version 1, without one, counts.
     Raises `ValueError` when it is not one that was written: a bit more or less could remove another id.
 
     >>> removals(header([("a", 1, 7)])[:-1])
     [('a', 1, 7)]
     """
     at = first.rfind(_MARK) + len(_MARK)
-    if first[at:] != b"%d}" % crc32(memoryview(first)[:at]):
+    known = first == _FIRST_SESSION or (sealed and first.startswith(_FIRST_JOURNAL))
+    if not known and first[at:] != b"%d}" % crc32(memoryview(first)[:at]):
         raise ValueError("its checksum does not fit its bytes")
     try:
         found = [(gone[0], gone[1], gone[2]) for gone in loads(first)["remove"]]
@@ -92,6 +94,10 @@ def _sealed(facts: dict[str, Any], crc: int = 0) -> bytes:
 
 # The header of a session's journal, which may lack its end line.
 SESSION = _sealed({"session": 2, "remove": []})
+# What headers of version 1 are like: journals that were not compacted since may have them.
+_FIRST_SESSION = b'{"session":1,"remove":[]}'
+_FIRST_JOURNAL = b'{"journal":1,'
+SESSIONS = (SESSION, _FIRST_SESSION + b"\n")
 
 
 class Columns:
@@ -166,7 +172,7 @@ class Journal:
         # A record's line ends with the brace of `_meta`, too.
         ended = data.endswith(b"}\n") and not data.endswith(b"}}\n")
         self.closed = ended and data.startswith(b'{"end":', _last_line(data))
-        self.damage = "" if self.closed or data.startswith(SESSION) else "its end line is missing"
+        self.damage = "" if self.closed or data.startswith(SESSIONS) else "its end line is missing"
         try:
             start = int(self.name.partition(".")[0])
         except ValueError:
@@ -179,7 +185,7 @@ class Journal:
             self._walk(data, len(first) + 1, start, loads)
         self.removals: list[Gone] = []
         try:
-            self.removals = removals(first, loads)
+            self.removals = removals(first, loads, sealed=self.closed and not self.damage)
         except ValueError:
             self.damage = "line 1: this is not the header of a journal"
         self.size = len(data)

@@ -64,7 +64,7 @@ def _keep_whole_lines(tree: Tree, path: str) -> bool:
     False for any other journal: it counts whole or not at all.
     """
     raw, moment = fileops.read_dated(path)
-    if not raw.startswith(journal.SESSION):
+    if not raw.startswith(journal.SESSIONS):
         return False
     found = Journal(path)
     spans = zip(found.offsets, found.lengths, strict=True)
