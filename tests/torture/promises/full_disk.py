@@ -179,7 +179,8 @@ def _suffer(case: Case, path: Path, act: Act, scarcity: Scarcity, model: Model) 
         storage.close()
         storage = None
     told |= {"hits": scarcity.hits, "asked": scarcity.asked, "given": len(given)}
-    told["freed"] = before - _stored_bytes(path.parent)
+    if scarcity.allows_reading:
+        told["freed"] = before - _stored_bytes(path.parent)
     scarcity.end()
     probe = record("afterwards", 0, DAYS[0])
     with storage or opened(case.backend, path, case.level) as again:
