@@ -16,9 +16,50 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+_SHORTEST = 0.0002  # seconds
+_LATE = 0.001  # by more than this a sleep is longer than asked only where the machine is busy
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
+
+
+class Waiting:
+    """The pauses of one among many that wait for the same thing, which nobody hands out in turn.
+
+    Parameters:
+        end: the time, by `time.monotonic`, until which to wait.
+
+    >>> waiting = Waiting(time.monotonic() + 0.001)
+    >>> while waiting.goes_on():
+    ...     pass
+    """
+
+    __slots__ = ("_began", "_end", "_pause")
+
+    def __init__(self, end: float) -> None:
+        self._began = time.monotonic()
+        self._end = end
+        self._pause = _SHORTEST
+
+    def goes_on(self) -> bool:
+        """Sleep for a moment; False, at once, when the time is over."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            return False
+        # Jitter, so that many do not come back in step; the clock's low digits are enough.
+        asked = min(left, self._pause * (0.5 + time.perf_counter_ns() % 1024 / 1024))
+        woken = time.monotonic() + asked
+        time.sleep(asked)
+        now = time.monotonic()
+        waited = now - self._began
+        # Who has waited longer looks more often: else luck keeps one waiting ten times as long as others. Not
+        # where the machine has no time: a thousand that come back every 10 ms leave none to the one they wait
+        # for. Nor ever more rarely: those that have just come would always be sooner.
+        idle = max(0.004, 0.02 / (1 + waited))
+        longest = min(0.1, max(0.02, waited / 16)) if now - woken > _LATE else idle
+        self._pause = min(self._pause * 1.6, longest)
+        return True
 
 
 class Lock:
@@ -51,16 +92,10 @@ class Lock:
         if not self._mutex.acquire(timeout=max(timeout, 0.0)):
             raise self._busy(timeout)
         try:
-            pause = 0.0002
+            waiting = Waiting(end)
             while not self._try(shared):
-                left = end - time.monotonic()
-                if left <= 0:
+                if not waiting.goes_on():
                     raise self._busy(timeout)
-                # Jitter, so that many waiters do not come back in step; the clock's low digits are enough.
-                time.sleep(min(left, pause * (0.5 + time.perf_counter_ns() % 1024 / 1024)))
-                # The longer it has taken, the more are waiting: a thousand that come back every 10 ms leave
-                # no time to those that hold the lock.
-                pause = min(pause * 1.6, max(0.01, (timeout - left) / 16))
         except BaseException:
             self._mutex.release()
             raise

@@ -14,7 +14,7 @@ import os
 import time
 
 from moai_patterns.backends import fileops
-from moai_patterns.backends.locking import Lock
+from moai_patterns.backends.locking import Lock, Waiting
 from moai_patterns.backends.sqlite import faults, layout
 from moai_patterns.errors import StoreError
 
@@ -158,25 +158,15 @@ class Database:
 
     def attempt(self, action: Callable[[], T], end: float) -> T:
         """Return what `action` returns; try again while other processes are in the way, then translate."""
-        pause, began = 0.0002, time.monotonic()
+        waiting = Waiting(end)
         while True:
             try:
                 return action()
             except UnicodeDecodeError:  # SQLite quotes the schema in its message
                 raise faults.damage(self.path, "the schema is damaged: it is no UTF-8") from None
             except sqlite3.Error as error:
-                left = end - time.monotonic()
-                if left <= 0 or not faults.passing(error):
+                if not faults.passing(error) or not waiting.goes_on():
                     raise faults.translate(error, self.path) from error
-            # Jitter, so that many writers do not come back in step. Who has waited longer looks more often:
-            # else luck keeps one of many waiting ten times as long as the others. Not where the machine has
-            # no time for that.
-            asked = min(left, pause * (0.5 + time.perf_counter_ns() % 1024 / 1024))
-            woken = time.monotonic() + asked
-            time.sleep(asked)
-            now = time.monotonic()
-            longest = 0.02 if now - woken > 0.001 else max(0.004, 0.02 / (1 + now - began))
-            pause = min(pause * 1.5, longest)
 
     def committed(self, connection: sqlite3.Connection) -> None:
         """Checkpoint now and then, after a commit, so that the log stays bounded.

@@ -27,7 +27,7 @@ tests/test_bad_input_stores.py::test_damage_in_a_tree_is_named_and_the_rest_is_r
         breaks="a batch that a power cut has cut is shown in part",
         file="backends/filesystem/journal.py",
         old="""\
-        self.damage = "" if self.closed or data.startswith(SESSION) else "its end line is missing\"""",
+        self.damage = "" if self.closed or data.startswith(SESSIONS) else "its end line is missing\"""",
         new='        self.damage = ""',
         test="""\
 tests/test_filesystem_faults.py::test_a_cut_journal_is_damage_and_a_killed_session_is_none""",
