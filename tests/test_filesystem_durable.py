@@ -134,6 +134,17 @@ def test_a_compaction_removes_nothing_before_what_replaces_it_is_flushed(
     must_be_durable(calls[:journal], kept[0])
 
 
+def test_days_that_are_removed_whole_are_flushed(tmp_path: Path, calls: list[Call]) -> None:
+    """The manifest that leaves them out is on the medium, its name too, when their removal is acknowledged."""
+    with opened(tmp_path / "tree", "record") as store:
+        store.write(Batch([stored("goes", MIDNIGHT), stored("stays", MIDNIGHT + DAY)]))
+        store.compact([TODAY, TODAY + 1])
+        calls.clear()
+        assert store.delete(Query(end_date=MIDNIGHT + DAY - 1, limit=None)) == 1
+    manifests = [at for at, call in enumerate(calls) if call.path == tmp_path / "tree/index.json"]
+    must_be_durable(calls, manifests[0])
+
+
 def test_the_first_manifest_is_flushed(tmp_path: Path, calls: list[Call]) -> None:
     """A power cut after the first save at any level leaves a tree that can be recognised."""
     with opened(tmp_path / "tree") as store:

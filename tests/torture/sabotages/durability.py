@@ -111,7 +111,7 @@ tests/test_filesystem_durable.py::test_a_compaction_removes_nothing_before_what_
     ),
     Sabotage(
         name="the manifest's name is not flushed",
-        breaks="after a power cut the old manifest is back, and what it names has been removed",
+        breaks="after a power cut the old manifest is back, and with it days whose removal was acknowledged",
         file="backends/filesystem/manifest.py",
         old="""\
     fileops.sync_dir(tree.root)
@@ -122,8 +122,7 @@ def load(""",
 
 
 def load(""",
-        test="""\
-tests/test_filesystem_durable.py::test_a_compaction_removes_nothing_before_what_replaces_it_is_flushed""",
+        test="tests/test_filesystem_durable.py::test_days_that_are_removed_whole_are_flushed",
     ),
     Sabotage(
         name="segments are not flushed",
