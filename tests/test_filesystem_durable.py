@@ -135,7 +135,7 @@ def test_a_compaction_removes_nothing_before_what_replaces_it_is_flushed(
 
 
 def test_days_that_are_removed_whole_are_flushed(tmp_path: Path, calls: list[Call]) -> None:
-    """The manifest that leaves them out is on the medium, its name too, when their removal is acknowledged."""
+    """The manifest that leaves them out, and its name, are on the medium when their removal is told."""
     with opened(tmp_path / "tree", "record") as store:
         store.write(Batch([stored("goes", MIDNIGHT), stored("stays", MIDNIGHT + DAY)]))
         store.compact([TODAY, TODAY + 1])
