@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -120,6 +122,39 @@ def test_a_log_that_is_taken_away_while_it_is_made_is_named(
         opened(tmp_path / "tree") as store,
     ):
         store.write(Batch([stored("b", MIDNIGHT)]))
+
+
+@pytest.mark.parametrize("cut", ["heads", "log.*", "*.idx"])
+def test_a_file_that_is_cut_off_while_it_is_open_kills_nobody(tmp_path: Path, cut: str) -> None:
+    """Whoever restores a file in its place cuts it first: a process that has it open goes on, and is told."""
+    with opened(tmp_path / "tree") as store:
+        store.write(Batch([stored(f"c{number}", MIDNIGHT) for number in range(9000)]))
+        store.compact([MIDNIGHT // DAY])
+        store.write(Batch([stored("a", MIDNIGHT)]))
+    program = """
+import os, sys
+from contextlib import closing
+from pathlib import Path
+from moai_patterns.backends.base import Batch
+from moai_patterns.backends.filesystem.backend import FilesystemBackend
+from moai_patterns.errors import DamageError
+from moai_patterns.testing.pools import MIDNIGHT, stored
+with closing(FilesystemBackend(sys.argv[1])) as store:
+    assert store.get("a") and store.get("c7")
+    for path in Path(sys.argv[1]).rglob(sys.argv[2]):
+        os.truncate(path, 0)
+    for ask in (lambda: store.get("a"), lambda: store.get("c5000"), lambda: store.get("unknown")):
+        try:
+            ask()
+        except DamageError:
+            pass
+    store.write(Batch([stored("b", MIDNIGHT)]))
+with closing(FilesystemBackend(sys.argv[1])) as store:
+    print(*(store.get(name)["pattern_id"] for name in ("a", "b", "c5000")))
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "tree"), cut]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "a b c5000\n"), done.stderr
 
 
 def test_a_capture_makes_no_large_log_anew(tmp_path: Path) -> None:

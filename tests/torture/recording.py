@@ -1,7 +1,6 @@
 """Every change that a store makes to its files, in order: what `fileops` asks the system for is noted.
 
-`fileops` gets an `os` that does what the real one does and notes what a power cut may undo. The table of
-the change log is written through mapped memory, so it is compared before each further step.
+`fileops` gets an `os` that does what the real one does and notes what a power cut may undo.
 """
 
 from __future__ import annotations
@@ -17,8 +16,6 @@ from unittest.mock import patch
 
 from moai_patterns.backends import fileops
 from torture.disk import ROOT, Cut, Dated, Disk, Made, Named, Renamed, Step, Synced, Unnamed, Written
-
-_MAPPED = "heads"
 
 
 @dataclass(frozen=True)
@@ -43,21 +40,15 @@ class Recorder:
         self._disk = Disk()
         self._nodes = 0
         self._opened: dict[int, tuple[int, int]] = {}  # node, position (or -1 for the end) by descriptor
-        self._mapped: dict[int, str] = {}
         self._take_in(place)
         self._noted = self.log
 
     def mark(self, word: str, number: int) -> None:
         """Note what the program says."""
-        self._look_at_mapped()
         self.log.append(Mark(word, number))
 
     def note(self, step: Step) -> None:
-        """Note a step, and before it what was written through mapped memory."""
-        self._look_at_mapped()
-        self._note(step)
-
-    def _note(self, step: Step) -> None:
+        """Note a step."""
         self._disk.apply(step)
         self._noted.append(step)
 
@@ -65,18 +56,16 @@ class Recorder:
         for path in sorted(place.rglob("*")):
             node = self.make(str(path), is_folder=path.is_dir())
             if not path.is_dir():
-                self._note(Written(node, 0, path.read_bytes(), path.stat().st_mtime_ns // 1000))
+                self.note(Written(node, 0, path.read_bytes(), path.stat().st_mtime_ns // 1000))
         for node in (*self._disk.files, *self._disk.folders):
-            self._note(Synced(node))
+            self.note(Synced(node))
 
     def make(self, path: str, *, is_folder: bool) -> int:
         """Note a new file or directory and return its number."""
         self._nodes += 1
         folder, name, _ = self._disk.resolve(self.inside(path) or "")
-        if name.startswith(_MAPPED) and not is_folder:
-            self._mapped[self._nodes] = path
-        self._note(Made(self._nodes, is_folder, _now()))
-        self._note(Named(folder, name, self._nodes))
+        self.note(Made(self._nodes, is_folder, _now()))
+        self.note(Named(folder, name, self._nodes))
         return self._nodes
 
     def inside(self, path: str) -> str | None:
@@ -115,8 +104,6 @@ class Recorder:
         """Note that a file has another name now."""
         old, new = self.entry(source), self.entry(target)
         if old is not None and new is not None and old[2] is not None:
-            if old[2] in self._mapped:
-                self._mapped[old[2]] = target
             self.note(Renamed(*old[:2], *new[:2]))
 
     def linked(self, source: str, target: str) -> None:
@@ -129,14 +116,7 @@ class Recorder:
         """Note that a name went."""
         found = self.entry(path)
         if found is not None:
-            self._mapped.pop(found[2] or 0, None)
             self.note(Unnamed(*found[:2]))
-
-    def _look_at_mapped(self) -> None:
-        for node, path in self._mapped.items():
-            now = Path(path).read_bytes() if os.path.exists(path) else b""
-            if now and now != self._disk.files[node].contents[-1]:
-                self._note(Written(node, 0, now, _now()))
 
 
 def _now() -> int:

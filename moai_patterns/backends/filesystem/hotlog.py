@@ -21,7 +21,6 @@ the header before the bucket that leads to them.
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 import struct
 from binascii import crc32
@@ -79,7 +78,6 @@ class HotLog:
             self._identity = _identity(facts)
             if facts.st_size < (_HEADER + _FIRST_BUCKETS) * 8:
                 raise StaleLogError("there is no table of heads")
-            self._map(facts.st_size)
             # A writer may be in the middle of the header. Under the lock of the tree nobody is.
             header = self._header() or self._header() or self._header()
             if header is None or header[_BOOT] != boot():
@@ -105,27 +103,25 @@ class HotLog:
     @property
     def seq(self) -> int:
         """The last arrival number."""
-        return int(self._words[_SEQ])
+        return self._word(_SEQ)
 
     @property
     def is_doubtful(self) -> bool:
         """Whether it was made of a tree with damaged journals: what they held may be unknown to it."""
-        return bool(self._words[_DOUBT])
+        return bool(self._word(_DOUBT))
 
     @property
     def lines(self) -> int:
         """How many changes the log holds."""
-        return int(self._words[_LINES])
+        return self._word(_LINES)
 
     def find(self, hashed: int) -> list[Found]:
         """Return the changes of the ids with this hash, the newest arrival first."""
         # Read once: another process may multiply the buckets meanwhile.
-        buckets = self._words[_BUCKETS]
-        if (_HEADER + buckets) * 8 > len(self._mapped):
-            self._map_again(buckets)
+        buckets = self._word(_BUCKETS)
         if not buckets or buckets & (buckets - 1):
             raise StaleLogError("the number of buckets is none")
-        position = _position(self._words[_HEADER + (hashed & (buckets - 1))], _slot(hashed))
+        position = _position(self._word(_HEADER + (hashed & (buckets - 1))), _slot(hashed))
         if not position:
             return []
         found = []
@@ -150,11 +146,9 @@ class HotLog:
             raise StaleLogError("the header of the table is damaged")
         if not self.is_writable:
             raise PermissionError(errno.EACCES, "the change log cannot be written", self._path)
-        if (_HEADER + header[_BUCKETS]) * 8 > len(self._mapped):
-            self._map_again(header[_BUCKETS])
         if (header[_LINES] + len(hashes)) * _SPARSE > header[_BUCKETS]:
             self._grow(header, header[_LINES] + len(hashes))
-        words, mask = self._words, header[_BUCKETS] - 1
+        mask = header[_BUCKETS] - 1
         start = end = header[_BYTES]
         lines = []
         latest: dict[int, int] = {}
@@ -163,7 +157,7 @@ class HotLog:
             bucket = _HEADER + (hashed & mask)
             previous = latest.get(bucket)
             if previous is None:
-                previous = _position(words[bucket], _slot(hashed))
+                previous = _position(self._word(bucket), _slot(hashed))
             key, rest = b"%012d %016x" % (previous, hashed), b"%d %d %b" % (seq, revision, place.encode())
             line = b"%b %08x %b\n" % (key, crc32(rest, crc32(key, end & _WORD)), rest)
             latest[bucket], slots[bucket] = end + 1, _slot(hashed)
@@ -175,16 +169,16 @@ class HotLog:
         header[_BYTES] = end
         self._put(header)
         for bucket, position in latest.items():
-            words[bucket] = _checked(position, slots[bucket])
+            self._put_word(bucket, _checked(position, slots[bucket]))
 
     def settle(self) -> None:
         """Say that what was announced last is committed."""
-        self._words[_SETTLED] = _checked(self._words[_BYTES], _SETTLED_SLOT)
+        self._put_word(_SETTLED, _checked(self._word(_BYTES), _SETTLED_SLOT))
 
     @property
     def settled(self) -> int:
         """Up to which byte everything is known to be committed."""
-        return _position(self._words[_SETTLED], _SETTLED_SLOT)
+        return _position(self._word(_SETTLED), _SETTLED_SLOT)
 
     def end_of(self, name: str, settled: int) -> int:
         """Return up to where a journal must reach by what is settled by then; 0 when that is unknown."""
@@ -203,7 +197,7 @@ class HotLog:
     @property
     def is_settled(self) -> bool:
         """Whether everything that was announced is known to be committed; under the lock of the tree."""
-        return bool(self._words[_SETTLED] & _POSITION == self._words[_BYTES])
+        return self._word(_SETTLED) & _POSITION == self._word(_BYTES)
 
     def announced(self) -> list[Change]:
         """Return what was announced last and is not settled: one batch, of a writer that is no more."""
@@ -219,7 +213,7 @@ class HotLog:
         for line in reversed(lines):
             hashed = int(line[13:29], 16)
             bucket = _HEADER + (hashed & (header[_BUCKETS] - 1))
-            self._words[bucket] = _checked(int(line[:12]), _slot(hashed))
+            self._put_word(bucket, _checked(int(line[:12]), _slot(hashed)))
         header[_BYTES] = start
         header[_LINES] -= len(lines)
         self._put(header)
@@ -230,7 +224,7 @@ class HotLog:
 
         From the byte `start` on, and those alone that are `settled` if asked.
         """
-        end = self.settled if settled else self._words[_BYTES]
+        end = self.settled if settled else self._word(_BYTES)
         position, rest = start, b""
         while position < end:
             block = rest + self._read(position, min(position + (1 << 20), end))
@@ -246,7 +240,6 @@ class HotLog:
 
     def close(self) -> None:
         """Release the files."""
-        self._unmap()
         for descriptor in (self._heads, self._log):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -275,7 +268,9 @@ class HotLog:
 
     def _header(self) -> list[int] | None:
         """Return the words of the header, None when they do not fit each other."""
-        raw = self._mapped[:_SUMMED]
+        raw = fileops.read_at(self._heads, _SUMMED, 0)
+        if len(raw) < _SUMMED:
+            return None
         words = list(_ALL_WORDS.unpack(raw))
         if raw != self._sound:
             if words[0] != _MAGIC or words[-1] != crc32(raw[:-8]):
@@ -284,40 +279,30 @@ class HotLog:
         return words
 
     def _put(self, header: Sequence[int]) -> None:
-        # One copy of 64 bytes: a kill does not come in between, and a mismatch only costs a new log.
-        self._sound = self._mapped[:_SUMMED] = _packed(header)
+        # One call: a kill does not come in between, and a mismatch only costs a new log.
+        self._sound = _packed(header)
+        fileops.write_at(self._heads, self._sound, 0)
 
-    def _map(self, size: int) -> None:
-        access = mmap.ACCESS_WRITE if self.is_writable else mmap.ACCESS_READ
-        self._mapped = mmap.mmap(self._heads, size - size % 8, access=access)
-        self._words = memoryview(self._mapped).cast("Q")
-
-    def _map_again(self, buckets: int) -> None:
-        """Map the table as long as it is now: another process has made it larger."""
-        size = os.fstat(self._heads).st_size
-        if size < (_HEADER + buckets) * 8:
+    def _word(self, number: int) -> int:
+        # Read, not mapped: whoever touches a page of a map that somebody has cut off is killed.
+        raw = fileops.read_at(self._heads, 8, number * 8)
+        if len(raw) < 8:
             raise StaleLogError("the table of heads is shorter than it says")
-        self._unmap()
-        self._map(size)
+        return int.from_bytes(raw, "little")
 
-    def _unmap(self) -> None:
-        if hasattr(self, "_words"):
-            self._words.release()
-            self._mapped.close()
-            del self._words, self._mapped
+    def _put_word(self, number: int, word: int) -> None:
+        fileops.write_at(self._heads, word.to_bytes(8, "little"), number * 8)
 
     def _grow(self, header: list[int], lines: int) -> None:
-        """Multiply the buckets. The count in the header comes last: until then the copies are unused.
-
-        They are written, not mapped: on a full disk a page that is not there yet kills who touches it.
-        """
+        """Multiply the buckets. The count in the header comes last: until then the copies are unused."""
         buckets = old = header[_BUCKETS]
         while lines * _SPARSE > buckets:
             buckets *= _GROWTH
-        table = bytes(self._words[_HEADER : _HEADER + old])
+        table = fileops.read_at(self._heads, old * 8, _HEADER * 8)
+        if len(table) < old * 8:
+            raise StaleLogError("the table of heads is shorter than it says")
         for copy in range(1, buckets // old):
             fileops.write_at(self._heads, table, (_HEADER + copy * old) * 8)
-        self._map_again(buckets)
         header[_BUCKETS] = buckets
         self._put(header)
 

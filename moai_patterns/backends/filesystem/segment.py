@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 from collections.abc import Iterator, Sequence
 from zlib import crc32
@@ -19,9 +18,6 @@ from moai_patterns.backends.filesystem.segment_writer import DATA, INDEX, Segmen
 from moai_patterns.backends.filesystem.sideindex import SLOTS, NoIndexError, SideIndex
 from moai_patterns.errors import DamageError, StoreError
 from moai_patterns.query import Record
-
-# A mapping keeps a descriptor of its own; an index below this size is read instead.
-_MAPPED_FROM = 1 << 16
 
 
 class Segment:
@@ -206,11 +202,8 @@ class _Files:
                 raise  # the whole segment was removed meanwhile
             return None
         try:
-            size = os.fstat(descriptor).st_size
-            if size < _MAPPED_FROM:
-                index = SideIndex(os.read(descriptor, size))
-            else:
-                index = SideIndex(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ))
+            # Read, not mapped: whoever touches a page of a map that somebody has cut off is killed.
+            index = SideIndex(fileops.read_at(descriptor, os.fstat(descriptor).st_size, 0))
         except (NoIndexError, OSError):
             return None
         finally:

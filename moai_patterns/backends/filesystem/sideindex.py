@@ -1,6 +1,6 @@
 """The side index of a segment: which ids it holds and where, and what each member spans.
 
-One file, little endian, mapped as it is: a header; in columns per member offset, first and last
+One file, little endian, used as it is: a header; in columns per member offset, first and last
 instant, kinds, stored and decoded length, count and CRC-32; all ids as sorted 64-bit hashes with the
 member and slot of each; the names of the kinds. A lookup bisects the hashes, which are an exact filter
 (a fan-out over their first byte saved 0.2 us at a million ids, and cost a kilobyte per segment).
@@ -14,7 +14,6 @@ import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from mmap import mmap
 from typing import NamedTuple
 from zlib import crc32
 
@@ -50,9 +49,9 @@ class Member(NamedTuple):
 
 
 class SideIndex:
-    """An index over bytes that stay as they are, mapped or in memory. Raises `NoIndexError`."""
+    """An index over its bytes, which stay as they are. Raises `NoIndexError`."""
 
-    def __init__(self, data: bytes | mmap) -> None:
+    def __init__(self, data: bytes) -> None:
         view = memoryview(data)
         if len(view) < _HEADER.size or bytes(view[:8]) != _MAGIC:
             raise NoIndexError("it does not begin as a side index of version 1 does")

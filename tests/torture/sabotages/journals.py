@@ -89,8 +89,8 @@ tests/test_filesystem_faults.py::test_a_cut_journal_is_damage_and_a_killed_sessi
         name="the change log loses what it takes back",
         breaks="a save that failed hides the records that share its bucket",
         file="backends/filesystem/hotlog.py",
-        old="            self._words[bucket] = _checked(int(line[:12]), _slot(hashed))",
-        new="            self._words[bucket] = _checked(0, _slot(hashed))",
+        old="            self._put_word(bucket, _checked(int(line[:12]), _slot(hashed)))",
+        new="            self._put_word(bucket, _checked(0, _slot(hashed)))",
         test="""\
 tests/test_filesystem_steps.py::test_a_save_that_fails_at_its_commit_hides_nothing_before_it[added0]""",
     ),
@@ -110,8 +110,8 @@ tests/test_filesystem_torn.py::test_torn_files_are_set_aside_after_a_start_of_th
         old="""\
             previous = latest.get(bucket)
             if previous is None:
-                previous = _position(words[bucket], _slot(hashed))""",
-        new="            previous = _position(words[bucket], _slot(hashed))",
+                previous = _position(self._word(bucket), _slot(hashed))""",
+        new="            previous = _position(self._word(bucket), _slot(hashed))",
         test="tests/test_contract.py::TestFilesystem::test_5_a_scan_shows_all_of_a_batch_or_nothing",
     ),
     Sabotage(
