@@ -150,6 +150,19 @@ def test_removals_hide_what_lies_in_journals_with_damaged_headers(tmp_path: Path
     assert {repair.lost for repair in told} == {0}
 
 
+def test_a_changed_column_of_the_end_line_is_damage(tmp_path: Path) -> None:
+    """What the index of a journal says of its lines is believed only with the checksum of all of it."""
+    with opened(tmp_path / "tree") as store:
+        store.write(Batch([numbered("a", 1), numbered("b", 2)]))
+    (path,) = (tmp_path / "tree" / "journal").iterdir()
+    data = bytearray(path.read_bytes())
+    at = data.index(b'"instants":"') + len(b'"instants":"')
+    data[at] = ord("B") if data[at] == ord("A") else ord("A")
+    path.write_bytes(data)
+    with opened(tmp_path / "tree") as store, pytest.raises(DamageError, match="checksum"):
+        list(store.scan(EVERYTHING))
+
+
 def of_version_1(path: Path) -> None:
     """Write the header of a journal as versions before 2 did, without a checksum."""
     first, _, rest = path.read_bytes().partition(b"\n")

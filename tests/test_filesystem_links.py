@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,19 @@ def test_a_linked_spool_is_named(tmp_path: Path) -> None:
         pytest.raises(StoreError, match="quarantine"),
     ):
         storage.stats()
+
+
+def test_sizes_pass_over_what_cannot_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that somebody turns into a link in a circle amid the look takes up no space."""
+    look = os.lstat
+
+    def swapped(path: str) -> os.stat_result:
+        if str(path).endswith(".json"):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        return look(path)
+
+    with PatternStorage("filesystem", tmp_path / "s", maintenance_interval=None) as storage:
+        storage.save(sample())
+        assert storage.stats()["bytes"]["hot"] > 0
+        monkeypatch.setattr("moai_patterns.backends.filesystem.counting.os.lstat", swapped)
+        assert storage.stats()["bytes"]["hot"] == 0

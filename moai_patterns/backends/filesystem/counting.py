@@ -96,8 +96,8 @@ def sizes(tree: Tree) -> dict[str, int]:
         for name in names:
             try:
                 size = os.lstat(os.path.join(directory, name)).st_size
-            except (FileNotFoundError, NotADirectoryError):
-                continue
+            except OSError:
+                continue  # gone meanwhile, or something else is in its place
             if name.endswith((DATA, INDEX)):
                 found["cold"] += size
             elif top in ("index", "tmp", "."):
