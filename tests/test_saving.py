@@ -129,6 +129,14 @@ def test_who_is_overtaken_again_and_again_comes_in_behind() -> None:
         assert len(backend.history("first")) == 1
 
 
+def test_no_time_to_wait_is_enough_for_a_known_id() -> None:
+    """That a record is no new one is found out by a refusal, after which the time may be over: no conflict."""
+    with PatternStorage("memory", timeout=0) as storage:
+        storage.save(sample())
+        storage.save(sample(duration_ms=7))
+        assert storage.load("pattern-1") == sample(duration_ms=7)
+
+
 class Full(MemoryBackend):
     """Takes a number of records and is full then."""
 

@@ -115,12 +115,10 @@ tests/test_instant.py::test_every_written_form_is_read[2025-11-29T10:00:00.12345
         breaks="a save that another process overtook is acknowledged and not stored",
         file="saving.py",
         old="""\
-            except ConflictError:
-                if time.monotonic() > deadline:
+                if heads and time.monotonic() > deadline:
                     raise
                 fresh""",
         new="""\
-            except ConflictError:
                 if heads:
                     return saved
                 fresh""",
