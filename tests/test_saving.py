@@ -130,7 +130,7 @@ def test_who_is_overtaken_again_and_again_comes_in_behind() -> None:
 
 
 def test_no_time_to_wait_is_enough_for_a_known_id() -> None:
-    """That a record is no new one is found out by a refusal, after which the time may be over: no conflict."""
+    """That a record is no new one is told by a refusal, after which the time may be over: no conflict."""
     with PatternStorage("memory", timeout=0) as storage:
         storage.save(sample())
         storage.save(sample(duration_ms=7))
