@@ -107,10 +107,10 @@ def allocate(descriptor: int, size: int) -> None:
         write_at(descriptor, bytes(size - known), known)
 
 
-def free(directory: str) -> float:
-    """Return the bytes that are free for this user; infinity where the system does not tell."""
+def free(directory: str) -> int:
+    """Return the bytes that are free for this user; more than any disk has where the system does not tell."""
     if not hasattr(os, "statvfs"):
-        return float("inf")
+        return 1 << 62
     facts = os.statvfs(directory)
     return facts.f_bavail * facts.f_frsize
 

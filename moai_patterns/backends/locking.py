@@ -53,9 +53,9 @@ class Waiting:
         time.sleep(asked)
         now = time.monotonic()
         waited = now - self._began
-        # Who has waited longer looks more often: else luck keeps one waiting ten times as long as others. Not
-        # where the machine has no time: a thousand that come back every 10 ms leave none to the one they wait
-        # for. Nor ever more rarely: those that have just come would always be sooner.
+        # Who has waited longer looks more often; else luck makes one wait ten times as long as the others.
+        # On a busy machine the pauses grow instead: a thousand that come back every 10 ms leave no time to
+        # the one they wait for. But slowly, as those that have just come would always be sooner.
         idle = max(0.004, 0.02 / (1 + waited))
         longest = min(0.1, max(0.02, waited / 16)) if now - woken > _LATE else idle
         self._pause = min(self._pause * 1.6, longest)

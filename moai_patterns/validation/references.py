@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from referencing import Registry
+from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
@@ -26,33 +26,38 @@ Schema = dict[str, Any]
 
 
 def registry(known: Mapping[str, Schema]) -> Registry[Any]:
-    """Return what references may reach: the registered schemas. Nothing is ever fetched."""
+    """Return schemas, and the parts of them that have an `$id` of their own, by `$id`. Nothing is fetched."""
     registered = [(uri, DRAFT202012.create_resource(schema)) for uri, schema in known.items()]
     return Registry[Any]().with_resources(registered).crawl()
 
 
-def leads_out(schema: Schema, known: Mapping[str, Schema]) -> bool:
-    """Follow every reference of a schema; tell whether one leads to another registered schema.
+def reached(schema: Schema, known: Mapping[str, Schema]) -> set[str]:
+    """Follow every reference of a schema; return the `$id`s of the other registered schemas they lead to.
 
     Raises `SchemaError` for a reference that leads nowhere, to what is not registered, back to where it
     started, or to more than 10,000 subschemas for one value; and for a part whose `$id` is taken.
     """
-    others = registry(known)
+    places = {
+        uri: (document, part)
+        for document in known
+        for uri, part in registry({document: known[document]}).items()
+    }
     own = registry({schema["$id"]: schema})
     for uri in own:
-        taken = uri in others and others[uri].contents != own[uri].contents
+        taken = uri in places and places[uri][1].contents != own[uri].contents
         if taken or "//json-schema.org/" in uri:
             raise SchemaError(f"the $id {quote(uri)} belongs to another schema")
-    try:
-        _Walk().run(schema, own.resolver(schema["$id"]))
-    except _NowhereError:
-        _Walk().run(schema, others.combine(own).resolver(schema["$id"]))
-        return True
-    return False
+    documents = set()
 
+    def retrieve(uri: str) -> Resource[Any]:
+        document, part = places[uri]
+        documents.add(document)
+        return part
 
-class _NowhereError(SchemaError):
-    pass
+    # mypy does not see what makes the fields of this class
+    everything: Registry[Any] = Registry(retrieve=retrieve).combine(own)  # type: ignore[call-arg]
+    _Walk().run(schema, everything.resolver(schema["$id"]))
+    return documents
 
 
 class _Walk:
@@ -107,7 +112,7 @@ class _Walk:
         except (Unresolvable, ValueError):
             found = None
         if found is None or not isinstance(found.contents, (dict, bool)):
-            raise _NowhereError(
+            raise SchemaError(
                 f"{keyword} {quote(reference)} leads to no schema within this one or the registered ones; "
                 "nothing is fetched, so register what it means first"
             )

@@ -229,9 +229,11 @@ def _examined(schema: Schema, name: str) -> Reach:
     dialect.check_schema(schema)
     reach: Reach = {ENVELOPE["$id"]: ENVELOPE, CONTEXT["$id"]: CONTEXT}
     if _refers(schema):
-        from moai_patterns.validation.references import leads_out
+        from moai_patterns.validation.references import reached
 
-        reach = others if leads_out(schema, others) else reach
+        found = reached(schema, others)
+        for kind in _KINDS.values():
+            reach |= kind.reach if kind.schema["$id"] in found else {}
     dialect.compiled(schema, dialect.resources(reach))
     return reach
 

@@ -158,10 +158,11 @@ class Journal:
         loads: reads JSON bytes.
 
     Raises `OSError`, and `JournalDamageError` for a file that is not called like one. Of one that is
-    damaged the lines whose own checksums fit count, the header among them. Attributes: `removals`, `damage`
-    (what is wrong with it, or nothing), `closed` (it has an end line), `size` (bytes that were read), `end`
-    (where the last whole line ends),
-    `offsets`, `lengths`, `instants`, `hashes`, `revisions`, `seqs`.
+    damaged the lines whose own checksums fit count, the header among them.
+
+    Attributes: `removals`, `damage` (what is wrong with it, or nothing), `closed` (it has an end line),
+    `size` (bytes that were read), `end` (where the last whole line ends), and one column each of `offsets`,
+    `lengths`, `instants`, `hashes`, `revisions`, `seqs`.
     """
 
     def __init__(self, path: str, loads: Loads = parsed) -> None:

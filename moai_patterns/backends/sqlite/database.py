@@ -186,11 +186,8 @@ class Database:
         # What a checkpoint has brought over is known only as long as some process has the file open: after
         # that the log counts as new again, so a process that may be alone has to empty it.
         bound, mode = (FIRST_BOUND, "TRUNCATE") if self._commits == 1 else (LATER_BOUND, "PASSIVE")
-        if hasattr(
-            os, "statvfs"
-        ):  # what is new in the log has to find room in the file before a disk is full
-            disk = os.statvfs(os.path.dirname(self.path))
-            bound = min(bound, disk.f_bavail * disk.f_frsize // 4)
+        # What is new in the log has to find room in the file before the disk is full.
+        bound = min(bound, fileops.free(os.path.dirname(self.path)) // 4)
         if log_reaches(self.path, bound):
             # Writers that never leave a gap would keep the lock from being had alone, so wait for it
             # once the log is long.
