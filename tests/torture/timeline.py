@@ -12,7 +12,7 @@ from typing import Any
 
 from moai_patterns import PatternStorage, ValidationError
 from moai_patterns.query import Order, Query
-from torture.promise import BrokenPromiseError
+from torture.promise import must
 from torture.world_time import LAST, day_path
 
 _RANGES = 10
@@ -123,9 +123,3 @@ def timeless(backend: str, path: Path, clock: Callable[[], int], **options: Any)
     """Open a store that does nothing by itself and compacts every closed day."""
     options = {"compression_threshold_days": 0, "maintenance_interval": None, **options}
     return PatternStorage(backend, path, clock=clock, **options)
-
-
-def must(holds: bool, sentence: str) -> None:
-    """Raise `BrokenPromiseError` with the sentence unless it holds."""
-    if not holds:
-        raise BrokenPromiseError(sentence)

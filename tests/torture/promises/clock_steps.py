@@ -17,8 +17,8 @@ from unittest import mock
 from forks import child
 from moai_patterns import PatternStorage, Policy, RetentionError
 from moai_patterns.query import Query
-from torture.promise import BrokenPromiseError, Promise, Tally
-from torture.timeline import judge, judge_files, must, timeless
+from torture.promise import BrokenPromiseError, Promise, Tally, must
+from torture.timeline import judge, judge_files, timeless
 from torture.world_time import DAY, LAST, SECOND
 
 _BACKENDS = ("filesystem", "sqlite", "memory")

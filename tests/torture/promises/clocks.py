@@ -14,8 +14,8 @@ from pathlib import Path
 
 from forks import child
 from moai_patterns import Query, instant
-from torture.promise import LINUX, BrokenPromiseError, Need, Promise, Tally
-from torture.timeline import judge_everywhere, must
+from torture.promise import LINUX, BrokenPromiseError, Need, Promise, Tally, must
+from torture.timeline import judge_everywhere
 from torture.world_time import Change, Written, changes, local, zone_file
 
 _STORED = 90  # timestamps of a zone that go into stores; of all of them the instant is compared

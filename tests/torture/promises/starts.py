@@ -14,7 +14,7 @@ from hooks import HOOK, ROOT
 from moai_patterns.query import Query
 from torture.acts import DAYS, opened, record
 from torture.crowd import Crowd
-from torture.promise import BrokenPromiseError, Promise, Tally
+from torture.promise import BrokenPromiseError, Promise, Tally, must
 from torture.stepping import TRACING, Puppet
 
 _BACKENDS = ("filesystem", "sqlite")
@@ -60,13 +60,13 @@ class Start:
             found = list(storage.backend.scan(Query(limit=None, revisions="all")))
             hooked = [one for one in found if one["pattern_type"] == "tool_use"]
             there = [one["pattern_id"] for one in found if one["pattern_type"] != "tool_use"]
-            _must(sorted(there) == sorted(wanted), f"{len(there)} saved, {len(wanted)} started")
+            must(sorted(there) == sorted(wanted), f"{len(there)} saved, {len(wanted)} started")
             hooks = sum(number % _TWENTY == 1 for number in numbers)
-            _must(len(hooked) == hooks, f"{len(hooked)} captured, {hooks} hooks started")
+            must(len(hooked) == hooks, f"{len(hooked)} captured, {hooks} hooks started")
             problems = storage.check(read_data=True)
-            _must(not problems, f"check finds {[str(problem) for problem in problems[:3]]}")
+            must(not problems, f"check finds {[str(problem) for problem in problems[:3]]}")
         remains = sorted(file.name for file in self.path.parent.iterdir() if file.name.endswith("-new"))
-        _must(not remains, f"left behind: {remains}")
+        must(not remains, f"left behind: {remains}")
         tally.add("interpreters", sum(number % _TWENTY in (0, 1) for number in numbers))
 
     def _starter(self, number: int) -> Callable[[], object]:
@@ -99,11 +99,6 @@ class Start:
         os.execve(command[0], list(command), environment)
 
 
-def _must(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise BrokenPromiseError(sentence)
-
-
 def _run(numbers: Sequence[int], place: Path, tally: Tally) -> None:
     for at, backend in enumerate(_BACKENDS):
         if mine := [number for number in numbers if number // _TOGETHER == at]:
@@ -116,8 +111,8 @@ def _run_after_one(numbers: Sequence[int], place: Path, tally: Tally) -> None:
     for backend in _BACKENDS:  # what is imported at the first time is no part of making a store
         _start(backend, place / f"imports-{backend}").save("s2")
     calls = {backend: _calls(_start(backend, place / f"whole-{backend}")) for backend in _BACKENDS}
-    if few := [backend for backend in _BACKENDS if calls[backend] > _POINTS[backend]]:
-        raise BrokenPromiseError(f"making a store takes {calls} calls: name more points for {few}")
+    few = [backend for backend in _BACKENDS if calls[backend] > _POINTS[backend]]
+    must(not few, f"making a store takes {calls} calls: name more points for {few}")
     for number in numbers:
         backend, point = _CUT_OFF[number]
         start = _start(backend, place / str(number))
