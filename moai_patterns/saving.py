@@ -67,10 +67,10 @@ class Saver:
         target = into or self._backend
         for record in records:
             self._stamp(record, operation)
-        heads: dict[str, Record] = {}
+        heads: dict[str, Record] | None = None
         deadline = time.monotonic() + self._timeout
         while True:
-            add, saved = _number(records, heads)
+            add, saved = _number(records, heads or {})
             try:
                 if add:
                     batch = Batch(add, fresh=fresh)
@@ -79,7 +79,7 @@ class Saver:
                 return saved
             except ConflictError:
                 # The first one only says that the guess was wrong, however long that took.
-                if heads and time.monotonic() > deadline:
+                if heads is not None and time.monotonic() > deadline:
                     raise
                 fresh = False
                 heads = self._heads(records)
