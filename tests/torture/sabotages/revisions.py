@@ -115,11 +115,11 @@ tests/test_instant.py::test_every_written_form_is_read[2025-11-29T10:00:00.12345
         breaks="a save that another process overtook is acknowledged and not stored",
         file="saving.py",
         old="""\
-                if heads and time.monotonic() > deadline:
+                if heads is not None and time.monotonic() > deadline:
                     raise
                 fresh""",
         new="""\
-                if heads:
+                if heads is not None:
                     return saved
                 fresh""",
         test="tests/test_saving.py::test_who_is_overtaken_again_and_again_comes_in_behind",
