@@ -53,7 +53,10 @@ def _row(promise: Promise, known: dict[str, Any] | None) -> str:
     tally = Tally.of_json(known)
     cases = tally.counts.pop("cases")
     said = [f"{number:,} {name}" for name, number in sorted(tally.counts.items()) if name != FIRED]
-    said += [f"{name} {figure:,.4g}" for name, figure in sorted(tally.worst.items())]
+    said += [
+        f"{name} {figure:{',.0f' if figure >= 1000 else '.4g'}}"
+        for name, figure in sorted(tally.worst.items())
+    ]
     counted = "; ".join([f"{tally.counts[FIRED]:,} {FIRED}", *said])
     minutes = f"{known['seconds'] / 60:.1f}"
     told = f"{cases:,} | {counted} | {minutes} | {known['commit']}"
