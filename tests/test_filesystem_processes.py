@@ -472,3 +472,26 @@ def test_a_directory_that_goes_while_a_file_gets_its_name(
         store.write(Batch([stored("a", MIDNIGHT)]))
         assert gone == [True] * 3
         assert store.get("a") is not None
+
+
+@pytest.mark.parametrize("before", ["it is found", "it is looked at"])
+def test_a_directory_that_goes_while_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    """A month's directory removed as empty at any moment of a save that makes it is made again."""
+    mkdir = os.mkdir
+    gone: list[str] = []
+
+    def made_and_gone(place: str, mode: int) -> None:
+        mkdir(place, mode)
+        if place.endswith("11") and not gone:
+            gone.append(place)
+            os.rmdir(place)
+            if before == "it is found":
+                raise FileExistsError(17, "File exists", place)
+
+    with checked(tmp_path / "tree") as store:
+        monkeypatch.setattr(os, "mkdir", made_and_gone)
+        store.write(Batch([stored("a", MIDNIGHT)]))
+        assert gone
+        assert store.get("a") is not None

@@ -17,6 +17,7 @@ from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Batch, Removal
 from moai_patterns.backends.filesystem import compaction, manifest, torn
 from moai_patterns.backends.filesystem.backend import FilesystemBackend
+from moai_patterns.backends.filesystem.hotlog import HotLog
 from moai_patterns.errors import DamageError, LayoutError, StoreError
 from moai_patterns.instant import DAY
 from moai_patterns.query import Query, Record
@@ -226,6 +227,26 @@ def test_a_session_begins_anew_behind_a_torn_line(tmp_path: Path, monkeypatch: p
         session.close()
         assert [record["pattern_id"] for record in store.scan(EVERYTHING)] == ["a", "c"]
         assert [store.get(identity) is not None for identity in "abc"] == [True, False, True]
+        assert store.check(read_data=True) == []
+
+
+def test_a_session_tells_of_a_line_that_was_there_when_it_was_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full when only the change log is to be told: loads and scans still answer alike."""
+
+    def full(_: HotLog) -> None:
+        raise OSError(28, "No space left on device")
+
+    with opened(tmp_path / "tree") as store:
+        store.write(Batch([stored("a", MIDNIGHT)]))
+        with closing(store.single_writer()) as session:
+            with monkeypatch.context() as patched:
+                patched.setattr(HotLog, "settle", full)
+                with pytest.raises(StoreError):
+                    session.write(Batch([UPDATE]))
+            session.write(Batch([stored("b", MIDNIGHT)]))
+        assert list(store.scan(EVERYTHING)) == [store.get("a"), store.get("b")]
         assert store.check(read_data=True) == []
 
 

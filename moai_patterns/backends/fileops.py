@@ -238,18 +238,20 @@ def make_dirs(path: str) -> None:
     for left in range(_REMOVED_MEANWHILE, -1, -1):
         try:
             os.mkdir(path, _DIRECTORY)
-            break
+            if os.name == "posix" and stat.S_IMODE(os.stat(path).st_mode) & _DIRECTORY != _DIRECTORY:
+                os.chmod(path, _DIRECTORY)  # the umask took bits that the owner needs
         except FileExistsError:
             if not os.path.isdir(path):
+                if left and not os.path.lexists(path):
+                    continue
                 raise NotADirectoryError(errno.ENOTDIR, "a file is in the way of a directory", path) from None
-            return
-        except FileNotFoundError:
+        except FileNotFoundError:  # of the directory itself, too, when it is gone before it is looked at
             parent = os.path.dirname(path)
             if not parent or parent == path or not left:
                 raise
             make_dirs(parent)
-    if os.name == "posix" and stat.S_IMODE(os.stat(path).st_mode) & _DIRECTORY != _DIRECTORY:
-        os.chmod(path, _DIRECTORY)  # the umask took bits that the owner needs
+            continue
+        return
 
 
 def must_not_lead_away(root: str, directory: str) -> None:

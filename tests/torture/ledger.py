@@ -12,11 +12,11 @@ from torture.acts import Act, Actor, Model
 
 @dataclass(frozen=True)
 class Said:
-    """How far a worker came: so many acts acknowledged, so many begun; whether one failed."""
+    """How far a worker came: so many acts acknowledged, so many begun; how one failed, if one did."""
 
     acknowledged: int
     begun: int
-    failed: bool = False
+    failed: str = ""
 
     @property
     def is_amid(self) -> bool:
@@ -30,8 +30,9 @@ def perform(actor: Actor, acts: Iterable[Act], pipe: int, pause: float = 0.0) ->
         os.write(pipe, b"+%d\n" % time.monotonic_ns())
         try:
             actor.perform(act)
-        except BaseException:
-            os.write(pipe, b"!%d\n" % time.monotonic_ns())
+        except BaseException as error:
+            said = f"{error!r:.1000}".encode("ascii", "backslashreplace")
+            os.write(pipe, b"!%d %b\n" % (time.monotonic_ns(), said))
             raise
         os.write(pipe, b"=%d\n" % time.monotonic_ns())
         time.sleep(pause)
@@ -51,10 +52,14 @@ def understood(text: bytes, cut: int | None = None) -> Said:
 
     What it said after `cut` (monotonic nanoseconds) counts as not acknowledged: the medium was dead by then.
     """
-    words = [(line[:1], int(line[1:])) for line in text.splitlines(keepends=True) if line.endswith(b"\n")]
-    before = [word for word, moment in words if cut is None or moment < cut]
-    begun = sum(word == b"+" for word, _ in words)
-    return Said(before.count(b"="), begun, failed=b"!" in before)
+    lines = [line[:-1].partition(b" ") for line in text.splitlines(keepends=True) if line.endswith(b"\n")]
+    words = [(head[:1], int(head[1:]), rest.decode()) for head, _, rest in lines]
+    before = [(word, said) for word, moment, said in words if cut is None or moment < cut]
+    return Said(
+        acknowledged=sum(word == b"=" for word, _ in before),
+        begun=sum(word == b"+" for word, _, _ in words),
+        failed=next((said for word, said in before if word == b"!"), ""),
+    )
 
 
 class Story:

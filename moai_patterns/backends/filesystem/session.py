@@ -74,8 +74,9 @@ class JournalWriter(SingleWriter):
                 self._open = None  # behind a torn line nothing more may be written; the next save begins anew
                 growing.abandon()
                 raise
-            log.settle()
+            # Before anything else can fail: the line is there, and the end line must tell of it.
             growing.columns.add(record, hashed, len(line), seq)
+            log.settle()
         if writer.durability == "record":
             try:
                 growing.sync()

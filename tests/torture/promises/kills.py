@@ -54,7 +54,7 @@ def _killed(number: int, place: Path, before: Model, tally: Tally) -> Model:
     _, status = os.waitpid(group, 0)
     said = understood(first + heard(reading))
     if said.failed or not os.WIFSIGNALED(status):
-        raise BrokenPromiseError("the writer ended by itself; what it printed stands above")
+        raise BrokenPromiseError(f"the writer ended by itself: {said.failed or status}")
     story = Story(program, before)
     story.advance(said.acknowledged)
     tally.fired()

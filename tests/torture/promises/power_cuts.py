@@ -46,7 +46,7 @@ def _cut(level: str, number: int, disk: LoopDisk, tally: Tally) -> None:
     open_it = partial(opened, backend, disk.root / "store", level)
     said = _work_and_cut(open_it, program, number, disk, choose)
     if said.failed:
-        raise BrokenPromiseError(f"act {said.begun - 1} failed although all still worked")
+        raise BrokenPromiseError(f"act {said.begun - 1} failed although all still worked: {said.failed}")
     _restart(disk, choose)
     if number % 3 == 0:
         _cut_recovery(open_it, disk, choose, tally)

@@ -30,8 +30,8 @@ SABOTAGES = (
         breaks="under a strict umask nothing can be stored in a directory that was just made",
         file="backends/fileops.py",
         old="""\
-    if os.name == "posix" and stat.S_IMODE(os.stat(path).st_mode) & _DIRECTORY != _DIRECTORY:
-        os.chmod(path, _DIRECTORY)  # the umask took bits that the owner needs
+            if os.name == "posix" and stat.S_IMODE(os.stat(path).st_mode) & _DIRECTORY != _DIRECTORY:
+                os.chmod(path, _DIRECTORY)  # the umask took bits that the owner needs
 """,
         new="",
         test="tests/test_filesystem_faults.py::test_any_umask_gives_private_files",
