@@ -228,4 +228,17 @@ begins anew
 """,
         test="tests/test_filesystem_steps.py::test_loose_ids_with_one_hash_are_told_apart",
     ),
+    Sabotage(
+        name="a line counts when all is said about it",
+        breaks="a line that is there and was refused is left out of the journal's end line, and scans miss it",
+        file="backends/filesystem/session.py",
+        old="""\
+            growing.columns.add(record, hashed, len(line), seq)
+            log.settle()""",
+        new="""\
+            log.settle()
+            growing.columns.add(record, hashed, len(line), seq)""",
+        test="""\
+tests/test_filesystem_steps.py::test_a_session_tells_of_a_line_that_was_there_when_it_was_refused""",
+    ),
 )
