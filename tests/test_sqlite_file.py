@@ -184,6 +184,7 @@ def test_driver_errors_have_one_translation() -> None:
         11: DamageError,
         13: StoreError,
         14: StoreError,
+        15: BusyError,
         26: LayoutError,
         1: DamageError,
         7: StoreError,

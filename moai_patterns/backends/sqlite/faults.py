@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 # Primary result codes of SQLite (https://www.sqlite.org/rescode.html).
 _ERROR, _PERM, _BUSY, _LOCKED, _NOMEM, _READONLY, _IOERR, _CORRUPT = 1, 3, 5, 6, 7, 8, 10, 11
-_FULL, _CANTOPEN, _TOOBIG, _MISMATCH, _AUTH, _NOTADB = 13, 14, 18, 20, 23, 26
-
+_FULL, _CANTOPEN, _PROTOCOL, _TOOBIG, _MISMATCH, _AUTH, _NOTADB = 13, 14, 15, 18, 20, 23, 26
+# The last one after ten seconds of losing to others who start to read, or to one who stands still in it.
+_IN_THE_WAY = (_BUSY, _LOCKED, _PROTOCOL)
 
 # What SQLite says of a statement that is too much for it, under the code for a schema that does not fit.
 _LIMITS = ("too ", "overflow", "cannot ")
@@ -47,14 +48,14 @@ def passing(error: sqlite3.Error) -> bool:
 
     A running recovery, a checkpoint and a closing connection report it whatever the busy timeout is.
     """
-    return code(error) in (_BUSY, _LOCKED)
+    return code(error) in _IN_THE_WAY
 
 
 def translate(error: sqlite3.Error, path: str) -> StoreError:
     """Return the error of this package for an error of the driver, with the path and what to do."""
     told = f"{error} ({getattr(error, 'sqlite_errorname', type(error).__name__)})"
     primary = code(error)
-    if primary in (_BUSY, _LOCKED):
+    if primary in _IN_THE_WAY:
         return BusyError(f"{path}: other processes were writing all the time: {told}; try again")
     if primary == _CORRUPT or str(error).startswith("Could not decode"):
         return damage(path, f"the database is damaged: {told}")
