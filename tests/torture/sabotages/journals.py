@@ -230,7 +230,7 @@ begins anew
     ),
     Sabotage(
         name="a line counts when all is said about it",
-        breaks="a line that is there and was refused is left out of the journal's end line, and scans miss it",
+        breaks="a line that is there and was refused is left out of the end line, and scans miss it",
         file="backends/filesystem/session.py",
         old="""\
             growing.columns.add(record, hashed, len(line), seq)

@@ -80,7 +80,7 @@ tests/test_sqlite_rows.py::test_a_change_of_any_column_is_damage[instant-1764374
         breaks="a save fails with a lock that another process holds for a moment",
         file="backends/sqlite/faults.py",
         old="""\
-    return code(error) in (_BUSY, _LOCKED)
+    return code(error) in _IN_THE_WAY
 
 
 def translate""",
