@@ -233,7 +233,8 @@ def _examined(schema: Schema, name: str) -> Reach:
 
         found = reached(schema, others)
         for kind in _KINDS.values():
-            reach |= kind.reach if kind.schema["$id"] in found else {}
+            if kind.schema["$id"] in found:
+                reach |= kind.reach
     dialect.compiled(schema, dialect.resources(reach))
     return reach
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Primary result codes of SQLite (https://www.sqlite.org/rescode.html).
 _ERROR, _PERM, _BUSY, _LOCKED, _NOMEM, _READONLY, _IOERR, _CORRUPT = 1, 3, 5, 6, 7, 8, 10, 11
 _FULL, _CANTOPEN, _PROTOCOL, _TOOBIG, _MISMATCH, _AUTH, _NOTADB = 13, 14, 15, 18, 20, 23, 26
-# The last one after ten seconds of losing to others who start to read, or to one who stands still in it.
+# SQLITE_PROTOCOL: for ten seconds others were quicker at starting to read, or one was stopped while he did.
 _IN_THE_WAY = (_BUSY, _LOCKED, _PROTOCOL)
 
 # What SQLite says of a statement that is too much for it, under the code for a schema that does not fit.
