@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import os
@@ -234,6 +235,22 @@ def test_ids_with_one_hash_are_told_apart(tmp_path: Path, monkeypatch: pytest.Mo
 
     assert segment.find(records[150]["pattern_id"]) == [records[150]]
     assert segment.find("unknown") == []
+
+
+def test_an_open_segment_keeps_less_than_a_byte_a_record(tmp_path: Path) -> None:
+    """Hundreds of open segments are no burden: what is looked up by id is looked up on the disk."""
+    segment = made(tmp_path, some(20_000))
+    segment.find("unknown")
+    segment.close()
+    gc.collect()
+
+    tracemalloc.start()
+    try:
+        assert segment.find("id-0777")
+        assert segment.find("unknown") == []
+        assert tracemalloc.get_traced_memory()[0] < 20_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_scan_decodes_only_the_members_it_needs(tmp_path: Path) -> None:

@@ -246,3 +246,21 @@ def test_a_fast_check_reads_no_members(tmp_path: Path) -> None:
     assert [problem.sentence for problem in segment.check(read_data=False)] == [
         f"it has {len(raw) + 1} bytes, not {len(raw)}"
     ]
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut"])
+def test_an_index_damaged_after_it_was_opened_is_made_anew(tmp_path: Path, damage: str) -> None:
+    """Blocks are read when they are asked for; a damaged one costs a pass over the data, and no answer."""
+    records = some(400)
+    segment = made(tmp_path, records)
+    assert segment.find("unknown") == []
+    index = files(segment)[1]
+    raw = bytearray(index.read_bytes())
+    for at in range(len(raw) - 400 * 12, len(raw)):
+        raw[at] ^= 1
+    index.write_bytes(raw if damage == "flip" else raw[:-1000])
+
+    for record in records:
+        assert record in segment.find(record["pattern_id"])
+    assert segment.find("unknown") == []
+    assert [problem.place for problem in segment.check(read_data=True)] == [str(index)]

@@ -19,9 +19,9 @@ from moai_patterns.backends import fileops
 from moai_patterns.backends.filesystem import journal
 from moai_patterns.backends.filesystem.names import digest
 from moai_patterns.backends.filesystem.sealed import open_file, open_line
-from moai_patterns.backends.filesystem.segment_check import UNTRUSTED, Piece, Read, parse, read_at, walk
+from moai_patterns.backends.filesystem.segment_check import UNTRUSTED, Piece, parse, read_at, read_from, walk
 from moai_patterns.backends.filesystem.segment_writer import DATA, INDEX, key
-from moai_patterns.backends.filesystem.sideindex import NoIndexError, SideIndex
+from moai_patterns.backends.filesystem.sideindex import NoIndexError, Read, SideIndex
 from moai_patterns.instant import DAY
 from moai_patterns.query import Key, Record
 
@@ -260,6 +260,10 @@ def _within(read: Read, offset: int, size: int) -> Read:
 def _index(path: str, digits: str) -> SideIndex | None:
     try:
         data = fileops.read(path)
-        return SideIndex(data) if digits in ("", sha256(data).hexdigest()) else None
+        if digits and digits != sha256(data).hexdigest():
+            return None
+        index = SideIndex(read_from(data), len(data))
+        list(index.hashes())  # raises where a block is damaged
+        return index
     except (OSError, NoIndexError):
         return None

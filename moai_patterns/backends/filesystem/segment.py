@@ -13,7 +13,7 @@ from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Problem
 from moai_patterns.backends.filesystem import codec
 from moai_patterns.backends.filesystem.names import digest
-from moai_patterns.backends.filesystem.segment_check import check, digest_of, read_at, rebuild
+from moai_patterns.backends.filesystem.segment_check import check, digest_of, read_at, read_from, rebuild
 from moai_patterns.backends.filesystem.segment_writer import DATA, INDEX, SegmentFacts
 from moai_patterns.backends.filesystem.sideindex import SLOTS, NoIndexError, SideIndex
 from moai_patterns.errors import DamageError, StoreError
@@ -53,7 +53,7 @@ class Segment:
         files = self._files()
         found: list[Record] = []
         members: dict[int, bytes] = {}
-        for number, slot in files.index.places(digest(pattern_id)):
+        for number, slot in files.places(digest(pattern_id)):
             if number not in members:
                 members[number] = files.decoded(number)
             record = files.record(number, _line(members[number], slot))
@@ -67,14 +67,13 @@ class Segment:
         """Return the records of all ids with this hash."""
         files = self._files()
         return [
-            files.record(number, _line(files.decoded(number), slot))
-            for number, slot in files.index.places(hashed)
+            files.record(number, _line(files.decoded(number), slot)) for number, slot in files.places(hashed)
         ]
 
     def may_hold(self, hashed: int) -> bool:
         """Tell by the side index alone whether an id with this hash is in here."""
         files = self._files()
-        return bool(files.lost) or bool(files.index.places(hashed))
+        return bool(files.lost) or bool(files.places(hashed))
 
     def scan(
         self,
@@ -147,16 +146,28 @@ class _Files:
     """An open segment; the descriptor goes with the last one who reads."""
 
     def __init__(self, stem_path: str, facts: SegmentFacts) -> None:
-        self._descriptor = -1
+        self._descriptor = self._index_descriptor = -1
+        self._facts = facts
         self.path = stem_path + DATA
         self.lost = ""  # what is wrong when there is no index to say which records are missing
         self.local = True  # and whether only the members next to the damage are touched by it
         try:
             self._descriptor = fileops.open_read(self.path)
             self.read = read_at(self._descriptor)
-            self.index = self._load(stem_path + INDEX, facts) or self._rebuild(facts)
+            self.index = self._load(stem_path + INDEX) or self._rebuild()
         except OSError as error:
             raise self._fault(error) from error
+
+    def places(self, hashed: int) -> list[tuple[int, int]]:
+        """Return member and slot of every record whose id has this hash."""
+        try:
+            return self.index.places(hashed)
+        except (NoIndexError, OSError):  # the file was damaged after it was opened
+            try:
+                self.index = self._rebuild()
+            except OSError as error:
+                raise self._fault(error) from error
+            return self.index.places(hashed)
 
     def lines(self, number: int) -> list[bytes]:
         """Return the lines of a member. Raises `DamageError`."""
@@ -194,26 +205,26 @@ class _Files:
             raise self._damage(number, f"a line of it is no JSON: {error}") from None
         return record
 
-    def _load(self, path: str, facts: SegmentFacts) -> SideIndex | None:
+    def _load(self, path: str) -> SideIndex | None:
         try:
-            descriptor = fileops.open_read(path)
+            descriptor = self._index_descriptor = fileops.open_read(path)
         except OSError as error:
             if error.errno == errno.ENOENT and not os.path.exists(self.path):
                 raise  # the whole segment was removed meanwhile
             return None
         try:
             # Read, not mapped: whoever touches a page of a map that somebody has cut off is killed.
-            index = SideIndex(fileops.read_at(descriptor, os.fstat(descriptor).st_size, 0))
+            index = SideIndex(read_at(descriptor), os.fstat(descriptor).st_size)
         except (NoIndexError, OSError):
             return None
-        finally:
-            os.close(descriptor)
+        facts = self._facts
         if (index.data_sha256.hex(), index.count) != (facts.data_sha256, facts.count):
             return None
         return index
 
-    def _rebuild(self, facts: SegmentFacts) -> SideIndex:
+    def _rebuild(self) -> SideIndex:
         """Index the data in memory: the side index is a cache, and nothing is lost with it."""
+        facts = self._facts
         size = os.fstat(self._descriptor).st_size
         sha = digest_of(self.read, size)
         found = rebuild(self.read, size, trusted=sha == facts.data_sha256)
@@ -225,7 +236,8 @@ class _Files:
                 f"that says which were there is gone{places}"
             )
             self.local = found.local
-        return SideIndex(b"".join(index.chunks(bytes.fromhex(sha), size)))
+        data = b"".join(index.chunks(bytes.fromhex(sha), size))
+        return SideIndex(read_from(data), len(data))
 
     def _damage(self, number: int, reason: str) -> DamageError:
         offset = self.index.member(number).offset
@@ -240,8 +252,9 @@ class _Files:
         return kind(error.errno, f"a segment cannot be read: {error.strerror}", self.path)
 
     def __del__(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
+        for descriptor in (self._descriptor, self._index_descriptor):
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 def _line(raw: bytes, slot: int) -> bytes:

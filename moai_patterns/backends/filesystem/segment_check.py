@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields
 from hashlib import sha256
 from typing import NamedTuple
@@ -14,10 +14,9 @@ import orjson
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import Problem
 from moai_patterns.backends.filesystem.segment_writer import DATA, INDEX, SegmentFacts, Tally
-from moai_patterns.backends.filesystem.sideindex import SLOTS, NoIndexError, SideIndex
+from moai_patterns.backends.filesystem.sideindex import SLOTS, NoIndexError, Read, SideIndex
 from moai_patterns.query import Record
 
-Read = Callable[[int, int], bytes]  # offset, length -> the bytes there, fewer at the end of the file
 _GZIP = 31
 _BEGIN = b"\x1f\x8b\x08\x00\x00\x00\x00\x00"  # deflate, no name, no time
 _CHUNK = 1 << 16
@@ -62,6 +61,11 @@ def read_at(descriptor: int) -> Read:
             return os.read(descriptor, length)
 
     return read
+
+
+def read_from(data: bytes) -> Read:
+    """Return a function that reads bytes as if they were a file."""
+    return lambda offset, length: data[offset : offset + length]
 
 
 def parse(raw: bytes) -> list[Record]:
@@ -226,7 +230,7 @@ def _check_index(path: str, facts: SegmentFacts, problems: list[Problem]) -> byt
     remedy = "; reading makes one in memory, and a compaction that changes this day writes it anew"
     try:
         data = fileops.read(path)
-        index = SideIndex(data)
+        index = SideIndex(read_from(data), len(data))
     except (OSError, NoIndexError) as error:
         reason = f"it cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
         problems.append(Problem(path, reason + remedy, 0))
