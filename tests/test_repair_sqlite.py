@@ -123,6 +123,15 @@ DAMAGES: dict[str, tuple[str, int]] = {
     "no tags": ("DROP TABLE tags", 0),
     "no history": ("DROP TABLE history", 74),
     "a text that is no UTF-8": ("UPDATE patterns SET data = CAST(x'ff' AS TEXT) WHERE seq = 80", 1),
+    "an id that is no UTF-8": (
+        "UPDATE patterns SET pattern_id = CAST(x'ff' AS TEXT) WHERE pattern_id = 'r1'",
+        2,  # nothing tells that this row is the head that the history lacks
+    ),
+    "ids that are no UTF-8": (
+        """UPDATE patterns SET pattern_id = CAST(x'ff' AS TEXT) WHERE pattern_id = 'r1';
+        UPDATE history SET pattern_id = CAST(x'ff' AS TEXT) WHERE pattern_id = 'r1'""",
+        3,
+    ),
     "an instant that is a text": ("UPDATE patterns SET instant = 'zz' WHERE pattern_id = 'r77'", 1),
     "a kind that is bytes": ("UPDATE patterns SET pattern_type = x'ff' WHERE pattern_id = 'r77'", 1),
     "a revision that is a text": ("UPDATE history SET revision = 'zz' WHERE seq = 2", 1),

@@ -44,6 +44,10 @@ DAMAGES: dict[str, tuple[str, str]] = {
     "a lost index": ("DROP INDEX patterns_by_kind", "index patterns_by_kind"),
     "another column": ("ALTER TABLE tags ADD COLUMN more", "table tags"),
     "a text that is no UTF-8": ("UPDATE patterns SET data = CAST(x'ff' AS TEXT) WHERE seq = 8", "row 8"),
+    "an id that is no UTF-8": (
+        "UPDATE patterns SET pattern_id = CAST(x'ff' AS TEXT) WHERE revision = 2",
+        "revision 2",
+    ),
     "an instant that is a text": ("UPDATE patterns SET instant = 'zz' WHERE pattern_id = 'r7'", "r7"),
     "a kind that is bytes": ("UPDATE patterns SET pattern_type = x'ff' WHERE pattern_id = 'r7'", "r7"),
     "a revision that is a text": ("UPDATE history SET revision = 'zz'", "history row"),

@@ -8,9 +8,13 @@ from typing import Any, NamedTuple
 from moai_patterns.backends.sqlite.quarantine import Ranges
 
 _GAPS = """
-    SELECT p.pattern_id, p.revision FROM patterns AS p WHERE p.revision > 1 AND p.revision - 1 <>
+    SELECT p.seq, p.pattern_id, p.revision FROM patterns AS p WHERE p.revision > 1 AND p.revision - 1 <>
         (SELECT count(*) FROM history AS h WHERE h.pattern_id = p.pattern_id AND h.revision < p.revision)"""
-_BEFORE = "SELECT revision FROM history WHERE pattern_id = ? AND revision < ? ORDER BY revision"
+# By the number: an id that is no UTF-8 can be read, but not handed in again.
+_BEFORE = """
+    SELECT h.revision FROM patterns AS p JOIN history AS h
+        ON h.pattern_id = p.pattern_id AND h.revision < p.revision
+    WHERE p.seq = ? ORDER BY h.revision"""
 
 
 class Gap(NamedTuple):
@@ -28,8 +32,8 @@ class Gap(NamedTuple):
 
 def gaps(ask: Callable[..., Iterable[Any]], noted: Mapping[str, Ranges]) -> Iterator[Gap]:
     """Yield the ids that lack more revisions than are noted, or whose history does not fit otherwise."""
-    for identity, revision in ask(_GAPS):
-        missing = _missing((number for (number,) in ask(_BEFORE, (identity, revision))), revision)
+    for seq, identity, revision in ask(_GAPS):
+        missing = _missing((number for (number,) in ask(_BEFORE, (seq,))), revision)
         unknown = _without(missing, noted.get(identity, []))
         if unknown or not missing:
             yield Gap(identity, revision, unknown)

@@ -96,10 +96,10 @@ tests/test_filesystem_torn.py::test_torn_files_are_set_aside_after_a_start_of_th
         breaks="a history with a gap is no finding",
         file="backends/sqlite/gaps.py",
         old="""\
-    for identity, revision in ask(_GAPS):
+    for seq, identity, revision in ask(_GAPS):
 """,
         new="""\
-    for identity, revision in ask(_GAPS + " AND p.revision < 0"):
+    for seq, identity, revision in ask(_GAPS + " AND p.revision < 0"):
 """,
         test="tests/test_sqlite_damage.py::test_check_names_what_is_wrong[a lost revision]",
     ),
