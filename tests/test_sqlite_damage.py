@@ -131,16 +131,48 @@ def test_a_changed_text_is_never_returned(filled: Path) -> None:
         assert store.get("r8") is not None
 
 
+def scramble(path: Path, index: str, before: bytes, after: bytes) -> None:
+    """Change an entry of an index, whose page stays in order."""
+    with closing(sqlite3.connect(path)) as database:
+        ((page,),) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (index,))
+    content = bytearray(path.read_bytes())
+    place = content.index(before, (page - 1) * 4096, page * 4096)
+    content[place : place + len(before)] = after
+    path.write_bytes(content)
+
+
 def test_a_scrambled_index_is_found(filled: Path) -> None:
     """An index entry whose row says something else is a finding, though every page is in order."""
-    with closing(sqlite3.connect(filled)) as database:
-        ((page,),) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'patterns_by_time'")
-    content_ = bytearray(filled.read_bytes())
-    place = content_.index(b"r33", (page - 1) * 4096, page * 4096)
-    content_[place : place + 3] = b"r3x"
-    filled.write_bytes(content_)
+    scramble(filled, "patterns_by_time", b"r33", b"r3x")
     with closing(SqliteBackend(str(filled))) as store:
         assert any("patterns_by_time" in problem.sentence for problem in store.check())
+
+
+def test_a_record_of_another_id_is_no_answer(filled: Path) -> None:
+    """An entry of the ids that leads to another record is damage: that is not returned and not removed."""
+    with closing(sqlite3.connect(filled)) as database, database:
+        database.execute("DELETE FROM patterns WHERE pattern_id = 'r32'")
+    scramble(filled, "sqlite_autoindex_patterns_1", b"r33", b"r32")
+    scramble(filled, "sqlite_autoindex_history_1", b"r1", b"r0")
+    with closing(SqliteBackend(str(filled))) as store:
+        asked = Query(ids=["r32"], limit=None)
+        for ask in (lambda: store.get("r32"), lambda: list(store.scan(asked)), lambda: store.history("r0")):
+            with pytest.raises(DamageError, match=r"seq (34|2)\b"):
+                ask()
+        assert store.delete(asked) == 0
+        assert len([record for record in store.scan(EVERYTHING) if record["pattern_id"] == "r33"]) == 1
+        assert any("autoindex_patterns" in problem.sentence for problem in store.check())
+
+
+def test_a_removal_goes_by_the_rows(filled: Path) -> None:
+    """What only a damaged index says is of the tag, the kind or the time that is to be removed stays."""
+    with closing(sqlite3.connect(filled)) as database, database:
+        database.execute("INSERT INTO tags SELECT 'more', instant, seq FROM patterns WHERE pattern_id = 'r8'")
+    scramble(filled, "patterns_by_kind", b"task_completion", b"task_completioo")
+    with closing(SqliteBackend(str(filled))) as store:
+        assert store.delete(Query(tags=["more"])) == 0
+        assert store.delete(Query("task_completioo")) == 0
+        assert len(list(store.scan(EVERYTHING))) == 60
 
 
 def test_a_record_without_the_tag_is_no_answer(filled: Path) -> None:
@@ -148,7 +180,7 @@ def test_a_record_without_the_tag_is_no_answer(filled: Path) -> None:
     with closing(sqlite3.connect(filled)) as database, database:
         database.execute("INSERT INTO tags SELECT 'more', instant, seq FROM patterns WHERE pattern_id = 'r8'")
     with closing(SqliteBackend(str(filled))) as store:
-        with pytest.raises(DamageError, match="index of tags"):
+        with pytest.raises(DamageError, match="does not answer the question"):
             list(store.scan(Query(tags=["more"])))
         assert store.get("r8") is not None
 

@@ -34,12 +34,14 @@ class Statement(NamedTuple):
 
     `exact`: it is the answer, limit included, and not a superset of it without one.
     `repeats`: a record may come several times in a row, and the limit is still to be applied.
+    `conditions`: what holds for each row of `patterns` in the answer, whatever an index says.
     """
 
     sql: str
     parameters: dict[str, Any]
     exact: bool
     repeats: bool = False
+    conditions: Sequence[str] = ()
 
 
 def select(query: Query) -> Statement | None:
@@ -67,7 +69,8 @@ def select_numbers(query: Query) -> Statement | None:
         sql += f"{_order(query)} LIMIT {asked.bind(min(query.limit, _INT64))}"
     else:
         sql = union.join(asked.branches(("seq",)))
-    return Statement(f"SELECT seq FROM ({sql})", asked.parameters, asked.exact)
+    conditions = asked.of_rows()
+    return Statement(f"SELECT seq FROM ({sql})", asked.parameters, asked.exact, conditions=conditions)
 
 
 def _order(query: Query) -> str:
@@ -137,6 +140,17 @@ class _Asked:
                 (f"{table} AS p", [f"p.pattern_type = {self.bind(kind)}", *limits]) for kind in self.kinds
             ]
         return [(f"{table} AS p", [*limits, *self._kinds("+p")])]
+
+    def of_rows(self) -> list[str]:
+        """Return the conditions on a row of `patterns`, for a statement that finds it by its number."""
+        conditions = [*self._range("+patterns"), *self._kinds("+patterns")]
+        if self.ids is not None:
+            conditions.append(self._among("+patterns.pattern_id", self.ids))
+        if self.tags is not None:
+            context = "CASE WHEN json_valid(patterns.context) THEN patterns.context END"
+            among = self._among("tag.value", self.tags)
+            conditions.append(f"EXISTS (SELECT 1 FROM json_each({context}, '$.tags') AS tag WHERE {among})")
+        return conditions
 
     def _listed(self, texts: Sequence[str]) -> tuple[str, str]:
         """Return any number of texts as a table in one parameter, and the expression for its texts."""

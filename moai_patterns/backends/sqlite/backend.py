@@ -23,7 +23,7 @@ from moai_patterns.backends.sqlite.database import RESERVE, log_size
 from moai_patterns.backends.sqlite.faults import damage, from_system, is_full
 from moai_patterns.backends.sqlite.plain import PlainDatabase
 from moai_patterns.backends.sqlite.reading import Ask, Readers
-from moai_patterns.backends.sqlite.rows import distinct, record, records, tagged
+from moai_patterns.backends.sqlite.rows import answering, distinct, records
 from moai_patterns.backends.sqlite.write import TableWriter, roll_back
 from moai_patterns.errors import DamageError, StoreError
 from moai_patterns.instant import DAY, FIRST, LAST
@@ -116,8 +116,7 @@ class SqliteBackend(BackendBase):
         found = records(distinct(rows) if statement.repeats else rows, self.path)
         if not statement.exact:
             return query.select(found, ordered=True)
-        if query.tags is not None:
-            found = tagged(found, query.tag_set, self.path)
+        found = answering(found, query.matches, self.path)
         if statement.repeats and query.limit is not None:
             return islice(found, min(query.limit, sys.maxsize))
         return found
@@ -128,7 +127,7 @@ class SqliteBackend(BackendBase):
             rows = self._readers.all(_GET, (pattern_id,))
         except UnicodeEncodeError:  # a lone surrogate, which no record can have
             return None
-        return record(rows[0], self.path) if rows else None
+        return next(self._named(rows, pattern_id), None)
 
     def history(self, pattern_id: str) -> list[Record]:
         """Return all revisions of an id, oldest first, the head last; empty when unknown."""
@@ -136,7 +135,10 @@ class SqliteBackend(BackendBase):
             rows = self._readers.all(_HISTORY, (pattern_id,))
         except UnicodeEncodeError:  # as in `get`
             return []
-        return list(records(rows, self.path))
+        return list(self._named(rows, pattern_id))
+
+    def _named(self, rows: Sequence[Any], pattern_id: str) -> Iterator[Record]:
+        return answering(records(rows, self.path), lambda one: one["pattern_id"] == pattern_id, self.path)
 
     def count(self, query: Query) -> int:
         """Return how many records `scan` would yield."""
@@ -168,7 +170,9 @@ class SqliteBackend(BackendBase):
             return 0
         if not statement.exact:
             return self._delete_matching(query)
-        doomed = f"DELETE FROM patterns WHERE seq IN ({statement.sql})"
+        # By the rows once more: a damaged entry of an index must not cost a record that was not meant.
+        rows = "".join(f" AND {condition}" for condition in statement.conditions)
+        doomed = f"DELETE FROM patterns WHERE seq IN ({statement.sql}){rows}"
         return self._writer.transact(lambda held: held.execute(doomed, statement.parameters).rowcount)
 
     def _delete_matching(self, query: Query) -> int:

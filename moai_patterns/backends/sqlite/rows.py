@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -10,7 +10,7 @@ import orjson
 from moai_patterns.backends.sqlite.faults import damage
 from moai_patterns.backends.sqlite.layout import NAMES
 from moai_patterns.backends.sqlite.write import checksum
-from moai_patterns.query import Record, tags_of
+from moai_patterns.query import Record
 
 SEQ = NAMES.index("seq")
 
@@ -24,15 +24,15 @@ def records(rows: Iterable[tuple[Any, ...]], path: str) -> Iterator[Record]:
         yield record(row, path)
 
 
-def tagged(found: Iterable[Record], tags: frozenset[str], path: str) -> Iterator[Record]:
-    """Yield records that the index of tags names, none of them without the tags.
+def answering(found: Iterable[Record], matches: Callable[[Record], bool], path: str) -> Iterator[Record]:
+    """Yield records that an index has named, none of them that does not answer.
 
-    Raises `DamageError` for a record that it names wrongly: it has no checksums, and rows have.
+    Raises `DamageError` for a record that it names wrongly: indexes have no checksums, and rows have.
     """
     for one in found:
-        if tags.isdisjoint(tags_of(one)):
+        if not matches(one):
             seq = one["_meta"]["seq"]
-            raise damage(path, f"the index of tags names a record without the tag (seq {seq})")
+            raise damage(path, f"an index names a record that does not answer the question (seq {seq})")
         yield one
 
 

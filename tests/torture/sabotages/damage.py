@@ -92,6 +92,22 @@ tests/test_filesystem_torn.py::test_torn_files_are_set_aside_after_a_start_of_th
         test="tests/test_sqlite_damage.py::test_a_scrambled_index_is_found",
     ),
     Sabotage(
+        name="an index is believed",
+        breaks="a damaged entry of an index makes a question return what does not answer it",
+        file="backends/sqlite/rows.py",
+        old="        if not matches(one):",
+        new="        if not one:",
+        test="tests/test_sqlite_damage.py::test_a_record_without_the_tag_is_no_answer",
+    ),
+    Sabotage(
+        name="a removal believes an index",
+        breaks="a damaged entry of an index makes a removal take a record that was not meant",
+        file="backends/sqlite/backend.py",
+        old='        doomed = f"DELETE FROM patterns WHERE seq IN ({statement.sql}){rows}"',
+        new='        doomed = f"DELETE FROM patterns WHERE seq IN ({statement.sql})"',
+        test="tests/test_sqlite_damage.py::test_a_removal_goes_by_the_rows",
+    ),
+    Sabotage(
         name="missing revisions are not missed",
         breaks="a history with a gap is no finding",
         file="backends/sqlite/gaps.py",
