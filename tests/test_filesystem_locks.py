@@ -140,10 +140,12 @@ def test_a_forked_child_shares_no_lock_with_its_parent(tmp_path: Path) -> None:
 
     process = child(hold)
     os.read(taken[0], 1)
-    with pytest.raises(BusyError):
-        lock.acquire(timeout=0.02)
-    os.write(done[1], b"x")
-    succeed([process])
+    try:
+        with pytest.raises(BusyError):
+            lock.acquire(timeout=0.02)
+    finally:
+        os.write(done[1], b"x")
+        succeed([process])
     lock.acquire(timeout=10.0)
     lock.release()
     lock.close()

@@ -15,7 +15,7 @@ from moai_patterns.backends.filesystem.tree import Tree
 from moai_patterns.errors import DamageError
 from moai_patterns.query import Record
 
-# Each open segment holds up to two descriptors, and a process has 1,024 of them by default.
+# Each open segment holds a descriptor, and a process has 1,024 of them by default.
 _MOST_OPEN = 256
 
 

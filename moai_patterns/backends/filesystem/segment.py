@@ -15,7 +15,7 @@ from moai_patterns.backends.filesystem import codec
 from moai_patterns.backends.filesystem.names import digest
 from moai_patterns.backends.filesystem.segment_check import check, digest_of, read_at, read_from, rebuild
 from moai_patterns.backends.filesystem.segment_writer import DATA, INDEX, SegmentFacts
-from moai_patterns.backends.filesystem.sideindex import SLOTS, NoIndexError, SideIndex
+from moai_patterns.backends.filesystem.sideindex import SLOTS, NoIndexError, Read, SideIndex
 from moai_patterns.errors import DamageError, StoreError
 from moai_patterns.query import Record
 
@@ -146,7 +146,7 @@ class _Files:
     """An open segment; the descriptor goes with the last one who reads."""
 
     def __init__(self, stem_path: str, facts: SegmentFacts) -> None:
-        self._descriptor = self._index_descriptor = -1
+        self._descriptor = -1
         self._facts = facts
         self.path = stem_path + DATA
         self.lost = ""  # what is wrong when there is no index to say which records are missing
@@ -207,15 +207,12 @@ class _Files:
 
     def _load(self, path: str) -> SideIndex | None:
         try:
-            descriptor = self._index_descriptor = fileops.open_read(path)
+            index = SideIndex(_by_name(path), os.stat(path).st_size)
         except OSError as error:
             if error.errno == errno.ENOENT and not os.path.exists(self.path):
                 raise  # the whole segment was removed meanwhile
             return None
-        try:
-            # Read, not mapped: whoever touches a page of a map that somebody has cut off is killed.
-            index = SideIndex(read_at(descriptor), os.fstat(descriptor).st_size)
-        except (NoIndexError, OSError):
+        except NoIndexError:
             return None
         facts = self._facts
         if (index.data_sha256.hex(), index.count) != (facts.data_sha256, facts.count):
@@ -252,9 +249,24 @@ class _Files:
         return kind(error.errno, f"a segment cannot be read: {error.strerror}", self.path)
 
     def __del__(self) -> None:
-        for descriptor in (self._descriptor, self._index_descriptor):
-            if descriptor >= 0:
-                os.close(descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+
+def _by_name(path: str) -> Read:
+    """Return a function that opens a file for each read: what is removed and open would take up its inode.
+
+    Read, not mapped: whoever touches a page of a map that somebody has cut off is killed.
+    """
+
+    def read(offset: int, length: int) -> bytes:
+        descriptor = fileops.open_read(path)
+        try:
+            return fileops.read_at(descriptor, length, offset)
+        finally:
+            os.close(descriptor)
+
+    return read
 
 
 def _line(raw: bytes, slot: int) -> bytes:
