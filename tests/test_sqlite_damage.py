@@ -169,10 +169,13 @@ def test_a_removal_goes_by_the_rows(filled: Path) -> None:
     with closing(sqlite3.connect(filled)) as database, database:
         database.execute("INSERT INTO tags SELECT 'more', instant, seq FROM patterns WHERE pattern_id = 'r8'")
     scramble(filled, "patterns_by_kind", b"task_completion", b"task_completioo")
+    first, last = ((MIDNIGHT + n).to_bytes(8, "big") + b"r59" for n in (59, 10_000))
+    scramble(filled, "patterns_by_time", first, last)
     with closing(SqliteBackend(str(filled))) as store:
         assert store.delete(Query(tags=["more"])) == 0
         assert store.delete(Query("task_completioo")) == 0
-        assert len(list(store.scan(EVERYTHING))) == 60
+        assert store.delete(Query(start_date=MIDNIGHT + 9_000)) == 0
+        assert len(list(store.scan(Query(order="arrival")))) == 60
 
 
 def test_a_record_without_the_tag_is_no_answer(filled: Path) -> None:

@@ -162,7 +162,7 @@ class _Files:
         """Return member and slot of every record whose id has this hash."""
         try:
             return self.index.places(hashed)
-        except (NoIndexError, OSError):  # the file was damaged after it was opened
+        except (NoIndexError, OSError):  # the file was damaged, or removed, after its head was read
             try:
                 self.index = self._rebuild()
             except OSError as error:

@@ -34,14 +34,12 @@ class Statement(NamedTuple):
 
     `exact`: it is the answer, limit included, and not a superset of it without one.
     `repeats`: a record may come several times in a row, and the limit is still to be applied.
-    `conditions`: what holds for each row of `patterns` in the answer, whatever an index says.
     """
 
     sql: str
     parameters: dict[str, Any]
     exact: bool
     repeats: bool = False
-    conditions: Sequence[str] = ()
 
 
 def select(query: Query) -> Statement | None:
@@ -61,16 +59,30 @@ def select(query: Query) -> Statement | None:
 def select_numbers(query: Query) -> Statement | None:
     """Return the statement for the arrival numbers of the answer, each once and in no order."""
     asked = _Asked(query)
+    return None if asked.empty else Statement(_numbers(asked), asked.parameters, asked.exact)
+
+
+def delete(query: Query) -> Statement | None:
+    """Return the statement that removes the answer, where it is exact; None when nothing can match.
+
+    It goes by the rows once more: a damaged entry of an index must not cost a record that was not meant.
+    """
+    asked = _Asked(query)
     if asked.empty:
         return None
+    every = [f"seq IN ({_numbers(asked)})", *asked.of_rows()]
+    return Statement(f"DELETE FROM patterns WHERE {' AND '.join(every)}", asked.parameters, asked.exact)
+
+
+def _numbers(asked: _Asked) -> str:
+    query = asked.query
     union = " UNION " if asked.tag_branches > 1 else " UNION ALL "
     if asked.exact and query.limit is not None:
         sql = union.join(asked.branches(("seq", "instant", "pattern_id", "revision")))
         sql += f"{_order(query)} LIMIT {asked.bind(min(query.limit, _INT64))}"
     else:
         sql = union.join(asked.branches(("seq",)))
-    conditions = asked.of_rows()
-    return Statement(f"SELECT seq FROM ({sql})", asked.parameters, asked.exact, conditions=conditions)
+    return f"SELECT seq FROM ({sql})"
 
 
 def _order(query: Query) -> str:

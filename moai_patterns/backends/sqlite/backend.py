@@ -165,15 +165,12 @@ class SqliteBackend(BackendBase):
             return super().delete(query)
 
     def _delete(self, query: Query) -> int:
-        statement = asking.select_numbers(query)
+        statement = asking.delete(query)
         if statement is None:
             return 0
         if not statement.exact:
             return self._delete_matching(query)
-        # By the rows once more: a damaged entry of an index must not cost a record that was not meant.
-        rows = "".join(f" AND {condition}" for condition in statement.conditions)
-        doomed = f"DELETE FROM patterns WHERE seq IN ({statement.sql}){rows}"
-        return self._writer.transact(lambda held: held.execute(doomed, statement.parameters).rowcount)
+        return self._writer.transact(lambda held: held.execute(statement.sql, statement.parameters).rowcount)
 
     def _delete_matching(self, query: Query) -> int:
         """Remove what only reading the records can tell, read and removed in one transaction."""

@@ -17,7 +17,7 @@ from torture.promise import BrokenPromiseError, Promise, Tally, must
 
 _BACKENDS = ("filesystem", "sqlite")
 _READERS = 4
-_CASES = 150_000
+_CASES = 500_000
 _STAYING = 120
 _PASSING = 20
 _HOUR = 3600 * 1_000_000
@@ -179,7 +179,7 @@ PROMISES = [
         cases=lambda: _CASES * len(_BACKENDS),
         run=_run,
         fast=8_000,
-        chunk=50_000,
+        chunk=10_000,
         together=1_000,
         alone=True,
     )

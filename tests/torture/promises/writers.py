@@ -48,21 +48,11 @@ class Load:
         numbers: the cases, each so many saves by one writer.
         saves: how many.
         levels: the durability of the writers, in turn.
-        pause: seconds between two compactions, and between two retentions: only one of all these runs at a
-            time, and who waits for it has to find a gap.
     """
 
     def __init__(
-        self,
-        backend: str,
-        place: Path,
-        numbers: Sequence[int],
-        saves: int,
-        levels: Sequence[str] = ("os",),
-        *,
-        pause: float = 0.02,
+        self, backend: str, place: Path, numbers: Sequence[int], saves: int, levels: Sequence[str] = ("os",)
     ) -> None:
-        self._pause = pause
         self._backend, self._place, self._saves, self._levels = backend, place, saves, levels
         self._path = place / "store"
         shares = [[n for n in numbers if n % _WRITERS == writer] for writer in range(_WRITERS)]
@@ -110,7 +100,7 @@ class Load:
             took.tofile(file)
 
     def _compact(self) -> None:
-        time.sleep(self._pause)
+        time.sleep(0.02)
         with self._storage() as storage:
             if self._backend == "sqlite":
                 storage.backend.reclaim()  # type: ignore[attr-defined]
@@ -119,7 +109,7 @@ class Load:
                 self._moved[0] += storage.compress_old_files()
 
     def _expire(self) -> None:
-        time.sleep(self._pause)
+        time.sleep(0.02)
         with self._storage() as storage:
             for n in range(5):
                 storage.save(record(f"old-{n}", 0, _OLD_DAY))
@@ -252,8 +242,7 @@ def _run_slowly(numbers: Sequence[int], place: Path, tally: Tally) -> None:
 def main(backend: str, place: str) -> None:
     """Run what `_run_slowly` starts."""
     tally = Tally()
-    levels = ("record", "group")
-    Load(backend, Path(place), json.load(sys.stdin), _SLOW_SAVES, levels, pause=0.5).run(tally)
+    Load(backend, Path(place), json.load(sys.stdin), _SLOW_SAVES, ("record", "group")).run(tally)
     print(json.dumps(tally.as_json()))
 
 

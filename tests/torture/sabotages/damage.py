@@ -102,9 +102,9 @@ tests/test_filesystem_torn.py::test_torn_files_are_set_aside_after_a_start_of_th
     Sabotage(
         name="a removal believes an index",
         breaks="a damaged entry of an index makes a removal take a record that was not meant",
-        file="backends/sqlite/backend.py",
-        old='        doomed = f"DELETE FROM patterns WHERE seq IN ({statement.sql}){rows}"',
-        new='        doomed = f"DELETE FROM patterns WHERE seq IN ({statement.sql})"',
+        file="backends/sqlite/asking.py",
+        old='    every = [f"seq IN ({_numbers(asked)})", *asked.of_rows()]',
+        new='    every = [f"seq IN ({_numbers(asked)})"]',
         test="tests/test_sqlite_damage.py::test_a_removal_goes_by_the_rows",
     ),
     Sabotage(
