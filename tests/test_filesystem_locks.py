@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -89,17 +89,14 @@ def test_every_file_gets_its_name_under_the_lock(tmp_path: Path, monkeypatch: py
     assert unguarded == []
 
 
-@pytest.mark.parametrize("act", [lambda other: other.compact([TODAY]), lambda other: other.reclaim()])
-def test_one_compaction_at_a_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: Callable[[FilesystemBackend], object]
-) -> None:
+def test_one_compaction_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second one waits for the first, and says so when its patience is over."""
     build = compaction.build
     refused: list[BusyError] = []
 
     def compacted_meanwhile(*arguments: Any) -> Any:
         with opened(tmp_path / "tree", timeout=0.05) as other, pytest.raises(BusyError) as busy:
-            act(other)
+            other.compact([TODAY])
         refused.append(busy.value)
         return build(*arguments)
 
@@ -109,6 +106,35 @@ def test_one_compaction_at_a_time(
             patched.setattr(compaction, "build", compacted_meanwhile)
             assert store.compact([TODAY]) == 1
         assert len(refused) == 1
+
+
+@pytest.mark.parametrize("by", ["retention", "a question"])
+def test_what_expires_goes_while_a_compaction_is_at_a_large_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    """Nobody is told that the store is busy: what does not go with its day goes record by record."""
+    root, build = tmp_path / "tree", compaction.build
+    gone: list[int] = []
+
+    def expired_meanwhile(*arguments: Any) -> Any:
+        if by == "retention":
+            with PatternStorage("filesystem", root, timeout=0.05, maintenance_interval=None) as other:
+                gone.append(other.delete_old_patterns(0))
+        else:
+            with opened(root, timeout=0.05) as other:
+                gone.append(other.delete(Query(end_date=MIDNIGHT + DAY - 1, limit=None)))
+        return build(*arguments)
+
+    with opened(root) as store:
+        store.write(Batch([stored("a", MIDNIGHT), stored("b", MIDNIGHT + DAY)]))
+        store.compact([TODAY])
+        with monkeypatch.context() as patched:
+            patched.setattr(compaction, "build", expired_meanwhile)
+            store.compact([TODAY + 1])
+        assert gone == [2 if by == "retention" else 1]
+        assert store.count(Query()) == 2 - gone[0]
+        store.reclaim()
+        assert store.days() == ({} if by == "retention" else {TODAY + 1: {"task_completion": 1}})
 
 
 def test_a_lock_whose_file_was_removed_is_taken_on_the_new_one(tmp_path: Path) -> None:

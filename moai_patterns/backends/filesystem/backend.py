@@ -135,17 +135,20 @@ class FilesystemBackend(BackendBase):
         """
         dropped = 0
         if counting.is_everything_until(query):
-            with self._maintained() as maintenance:
+            with self._maintained(or_none=True) as maintenance:
                 dropped = maintenance.drop_days(query) if maintenance else 0
         return dropped + super().delete(query)
 
     def drop_days(self, counts: Mapping[int, int]) -> int:
-        """Take days out of the manifest that lie whole in segments of so many heads; return how many went."""
+        """Take days out of the manifest that lie whole in segments of so many heads; return how many went.
+
+        None go where a compaction keeps this one waiting beyond the timeout, as one of a large day may.
+        """
         if not counts:
             return 0
         until = Query(end_date=(max(counts) + 1) * DAY - 1, limit=None)
         try:
-            with self._maintained() as maintenance:
+            with self._maintained(or_none=True) as maintenance:
                 return maintenance.drop_days(until, counts) if maintenance else 0
         except StoreError as error:
             if error.errno not in fileops.FULL:
@@ -208,8 +211,9 @@ class FilesystemBackend(BackendBase):
         return moved
 
     def reclaim(self) -> None:
-        """Make removals physical."""
-        self.compact(())
+        """Make removals physical; where other maintenance goes on beyond the timeout, the next one does."""
+        with suppress(BusyError):
+            self.compact(())
 
     def check(self, *, read_data: bool = False) -> list[Problem]:
         """Look for damage without changing anything; `read_data` reads every stored byte."""
@@ -325,10 +329,11 @@ class FilesystemBackend(BackendBase):
                 pin.close()
 
     @contextmanager
-    def _maintained(self) -> Iterator[Maintenance | None]:
+    def _maintained(self, *, or_none: bool = False) -> Iterator[Maintenance | None]:
         """The only maintenance of the tree, over a reading and writing side of its own.
 
-        So the other threads of this process go on meanwhile. None where there is no tree yet.
+        So the other threads of this process go on meanwhile. None where there is no tree yet, and if asked
+        where another one goes on beyond the timeout.
         """
         self._must_be_open()
         with translated(self.path, writing=True):
@@ -336,7 +341,16 @@ class FilesystemBackend(BackendBase):
                 yield None
                 return
             lock = Lock(self._tree.path(".maintenance"))
-            self._reserve.freeing(lambda: lock.acquire(timeout=self._timeout))
+            busy = False
+            try:
+                self._reserve.freeing(lambda: lock.acquire(timeout=self._timeout))
+            except BusyError:
+                if not or_none:
+                    raise
+                busy = True
+            if busy:
+                yield None
+                return
             try:
                 writer = _writer(self.path, "os", self._timeout)
                 try:

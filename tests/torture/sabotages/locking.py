@@ -202,10 +202,48 @@ a process that opened the root before it was a tree puts an empty manifest over 
         name="two compactions at once",
         breaks="two compactions build the same generation over each other",
         file="backends/filesystem/backend.py",
-        old="            self._reserve.freeing(lambda: lock.acquire(timeout=self._timeout))",
+        old="                self._reserve.freeing(lambda: lock.acquire(timeout=self._timeout))",
         new="""\
-            self._reserve.freeing(lambda: lock.acquire(shared=True, timeout=self._timeout))""",
-        test="tests/test_filesystem_locks.py::test_one_compaction_at_a_time[<lambda>0]",
+                self._reserve.freeing(lambda: lock.acquire(shared=True, timeout=self._timeout))""",
+        test="tests/test_filesystem_locks.py::test_one_compaction_at_a_time",
+    ),
+    Sabotage(
+        name="retention fails beside a long compaction",
+        breaks="whoever expires records is told that the store is busy while a large day is compacted",
+        file="backends/filesystem/backend.py",
+        old="""\
+            with self._maintained(or_none=True) as maintenance:
+                return""",
+        new="""\
+            with self._maintained() as maintenance:
+                return""",
+        test="""\
+tests/test_filesystem_locks.py::test_what_expires_goes_while_a_compaction_is_at_a_large_day[retention]""",
+    ),
+    Sabotage(
+        name="a removal fails beside a long compaction",
+        breaks="whoever removes what is old is told that the store is busy while a large day is compacted",
+        file="backends/filesystem/backend.py",
+        old="""\
+            with self._maintained(or_none=True) as maintenance:
+                dropped""",
+        new="""\
+            with self._maintained() as maintenance:
+                dropped""",
+        test="""\
+tests/test_filesystem_locks.py::test_what_expires_goes_while_a_compaction_is_at_a_large_day[a question]""",
+    ),
+    Sabotage(
+        name="what was removed must be given back at once",
+        breaks="retention has removed everything and fails at the end, beside a long compaction",
+        file="backends/filesystem/backend.py",
+        old="""\
+        with suppress(BusyError):
+            self.compact(())""",
+        new="""\
+        self.compact(())""",
+        test="""\
+tests/test_filesystem_locks.py::test_what_expires_goes_while_a_compaction_is_at_a_large_day[retention]""",
     ),
     Sabotage(
         name="an open session counts as over",
