@@ -11,6 +11,7 @@ import pytest
 
 from moai_patterns.backends.base import Batch
 from moai_patterns.backends.sqlite.backend import SqliteBackend
+from moai_patterns.conditions import field
 from moai_patterns.errors import DamageError
 from moai_patterns.query import Query
 from moai_patterns.testing.pools import MIDNIGHT, stored
@@ -186,6 +187,17 @@ def test_a_record_without_the_tag_is_no_answer(filled: Path) -> None:
         with pytest.raises(DamageError, match="does not answer the question"):
             list(store.scan(Query(tags=["more"])))
         assert store.get("r8") is not None
+
+
+def test_a_record_that_an_index_names_twice_is_damage(filled: Path) -> None:
+    """An entry that has become one of another tag does not bring its record in a second time."""
+    moment = (MIDNIGHT + 59).to_bytes(8, "big")
+    scramble(filled, "tags", b"x" + moment, b"y" + moment)
+    with closing(SqliteBackend(str(filled))) as store:
+        for query in (Query(tags=["y"]), Query(tags=["y"], where=field("data").exists())):
+            with pytest.raises(DamageError, match=r"names a record twice.*seq 60\b"):
+                list(store.scan(query))
+        assert any("tags" in problem.place for problem in store.check(read_data=True))
 
 
 def test_damage_that_is_everywhere_is_summed_up(path: Path) -> None:

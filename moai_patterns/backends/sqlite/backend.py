@@ -23,7 +23,7 @@ from moai_patterns.backends.sqlite.database import RESERVE, log_size
 from moai_patterns.backends.sqlite.faults import damage, from_system, is_full
 from moai_patterns.backends.sqlite.plain import PlainDatabase
 from moai_patterns.backends.sqlite.reading import Ask, Readers
-from moai_patterns.backends.sqlite.rows import answering, distinct, records
+from moai_patterns.backends.sqlite.rows import answering, distinct, in_order, records
 from moai_patterns.backends.sqlite.write import TableWriter, roll_back
 from moai_patterns.errors import DamageError, StoreError
 from moai_patterns.instant import DAY, FIRST, LAST
@@ -113,7 +113,7 @@ class SqliteBackend(BackendBase):
         return self._answer(query, statement, rows)
 
     def _answer(self, query: Query, statement: asking.Statement, rows: Iterator[Any]) -> Iterator[Record]:
-        found = records(distinct(rows) if statement.repeats else rows, self.path)
+        found = in_order(records(distinct(rows) if statement.repeats else rows, self.path), query, self.path)
         if not statement.exact:
             return query.select(found, ordered=True)
         found = answering(found, query.matches, self.path)

@@ -10,7 +10,7 @@ import orjson
 from moai_patterns.backends.sqlite.faults import damage
 from moai_patterns.backends.sqlite.layout import NAMES
 from moai_patterns.backends.sqlite.write import checksum
-from moai_patterns.query import Record
+from moai_patterns.query import Query, Record
 
 SEQ = NAMES.index("seq")
 
@@ -33,6 +33,21 @@ def answering(found: Iterable[Record], matches: Callable[[Record], bool], path: 
         if not matches(one):
             seq = one["_meta"]["seq"]
             raise damage(path, f"an index names a record that does not answer the question (seq {seq})")
+        yield one
+
+
+def in_order(found: Iterable[Record], query: Query, path: str) -> Iterator[Record]:
+    """Yield records in the order in which an index has named them, which must be that of the query.
+
+    Raises `DamageError` for one that it names twice, or in another place.
+    """
+    newest, last = query.order == "newest", None
+    for one in found:
+        key = query.key(one)
+        if last is not None and (key >= last if newest else key <= last):
+            seq = one["_meta"]["seq"]
+            raise damage(path, f"an index names a record twice, or out of its order (seq {seq})")
+        last = key
         yield one
 
 
