@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -198,6 +199,24 @@ def test_a_record_that_an_index_names_twice_is_damage(filled: Path) -> None:
             with pytest.raises(DamageError, match=r"names a record twice.*seq 60\b"):
                 list(store.scan(query))
         assert any("tags" in problem.place for problem in store.check(read_data=True))
+
+
+def test_a_store_that_was_cut_off_to_nothing_is_damage(filled: Path) -> None:
+    """An empty file is as good as none, but not where a store was: that must not begin anew in silence."""
+    filled.write_bytes(b"")
+    with closing(SqliteBackend(str(filled))) as store:
+        batch = Batch([stored("new", MIDNIGHT)])
+        for act in (lambda: store.get("r1"), lambda: store.write(batch), lambda: store.count(EVERYTHING)):
+            with pytest.raises(DamageError, match="empty"):
+                act()
+        assert [problem.place for problem in store.check()] == [str(filled)]
+        with pytest.raises(DamageError, match="bring it back from a backup"):
+            store.repair()
+    assert filled.read_bytes() == b""
+    shutil.rmtree(f"{filled}.reserve")
+    with closing(SqliteBackend(str(filled))) as store:
+        store.write(batch)
+        assert store.count(EVERYTHING) == 1
 
 
 def test_damage_that_is_everywhere_is_summed_up(path: Path) -> None:

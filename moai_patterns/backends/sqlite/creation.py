@@ -34,8 +34,15 @@ def create_file(store: Database, end: float) -> None:
     """Make the database under another name and publish it whole, unless there is one by now.
 
     So no process ever sees half a schema, or meets another in the switch to the log. Raises
-    `StoreError`, also for a place where SQLite cannot keep a write-ahead log.
+    `StoreError`, also for a place where SQLite cannot keep a write-ahead log, and `DamageError` for a store
+    that was cut off to nothing.
     """
+    if os.path.lexists(store.path) and os.path.lexists(store.path + ".reserve"):
+        sentence = (
+            "the file is empty, and what lies beside it says that a store was there; bring it back from a "
+            f"backup, or remove {store.path}.reserve to begin anew"
+        )
+        raise faults.damage(store.path, sentence)
     directory = os.path.dirname(store.path)
     made = _missing(directory)
     fileops.make_dirs(directory)
