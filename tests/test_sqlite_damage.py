@@ -201,19 +201,26 @@ def test_a_record_that_an_index_names_twice_is_damage(filled: Path) -> None:
         assert any("tags" in problem.place for problem in store.check(read_data=True))
 
 
-def test_a_store_that_was_cut_off_to_nothing_is_damage(filled: Path) -> None:
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_store_that_was_cut_off_to_nothing_is_damage(filled: Path, left: int) -> None:
     """An empty file is as good as none, but not where a store was: that must not begin anew in silence."""
-    filled.write_bytes(b"")
+    begin = filled.read_bytes()[:left]
+    filled.write_bytes(begin)
     with closing(SqliteBackend(str(filled))) as store:
         batch = Batch([stored("new", MIDNIGHT)])
         for act in (lambda: store.get("r1"), lambda: store.write(batch), lambda: store.count(EVERYTHING)):
-            with pytest.raises(DamageError, match="empty"):
+            with pytest.raises(DamageError, match="cut off"):
                 act()
         assert [problem.place for problem in store.check()] == [str(filled)]
         with pytest.raises(DamageError, match="bring it back from a backup"):
             store.repair()
-    assert filled.read_bytes() == b""
+    assert filled.read_bytes() == begin
     shutil.rmtree(f"{filled}.reserve")
+    if left:
+        with closing(SqliteBackend(str(filled))) as store, pytest.raises(DamageError, match="one byte"):
+            store.write(batch)
+        assert filled.read_bytes() == begin
+        filled.unlink()
     with closing(SqliteBackend(str(filled))) as store:
         store.write(batch)
         assert store.count(EVERYTHING) == 1

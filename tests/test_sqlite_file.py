@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,7 +22,7 @@ from moai_patterns.backends.base import Batch, Problem
 from moai_patterns.backends.memory import MemoryBackend
 from moai_patterns.backends.sqlite import database, layout, reading
 from moai_patterns.backends.sqlite.backend import SqliteBackend, open_database, wal_reset_bug
-from moai_patterns.backends.sqlite.creation import refuse_remote
+from moai_patterns.backends.sqlite.creation import create_file, refuse_remote
 from moai_patterns.backends.sqlite.faults import translate
 from moai_patterns.backends.sqlite.plain import PlainDatabase
 from moai_patterns.backends.sqlite.write import TableWriter
@@ -88,6 +89,13 @@ def test_an_empty_file_becomes_a_store(path: Path) -> None:
     with closing(SqliteBackend(str(path))) as store:
         store.write(Batch([stored("one", MIDNIGHT)]))
         assert store.count(EVERYTHING) == 1
+
+
+def test_a_store_that_another_process_has_just_made_is_taken(filled: Path) -> None:
+    """Whoever saw no file yet, and comes to make one, finds a whole store and leaves it alone."""
+    before = filled.read_bytes()
+    create_file(database.Database(str(filled), durability="os", timeout=1.0), time.monotonic() + 1)
+    assert filled.read_bytes() == before
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o377, 0o777])

@@ -161,7 +161,7 @@ def _is_there(backend: str, path: str) -> bool:
     try:
         if backend == "filesystem":
             return bool(os.listdir(path))
-        return os.stat(path).st_size > 0
+        return os.stat(path).st_size > 0 or os.path.lexists(path + ".reserve")
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -31,3 +33,16 @@ def test_a_bug_fits_the_sources(bug: Sabotage) -> None:
     file, *_, name = bug.test.partition("[")[0].split("::")
     found = [ROOT / file, *(ROOT / "moai_patterns/testing").glob("*.py")]
     assert any(re.search(rf"^ *def {name}\(", path.read_text(), re.MULTILINE) for path in found), bug.test
+
+
+def test_each_bug_names_one_test() -> None:
+    """A name that stands for several tests would let one of them be blind."""
+    named = {bug.test for bug in SABOTAGES}
+    collected = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *sorted(named)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    assert {line for line in collected if "::" in line} == named

@@ -37,12 +37,7 @@ def create_file(store: Database, end: float) -> None:
     `StoreError`, also for a place where SQLite cannot keep a write-ahead log, and `DamageError` for a store
     that was cut off to nothing.
     """
-    if os.path.lexists(store.path) and os.path.lexists(store.path + ".reserve"):
-        sentence = (
-            "the file is empty, and what lies beside it says that a store was there; bring it back from a "
-            f"backup, or remove {store.path}.reserve to begin anew"
-        )
-        raise faults.damage(store.path, sentence)
+    _refuse_cut_off(store.path)
     directory = os.path.dirname(store.path)
     made = _missing(directory)
     fileops.make_dirs(directory)
@@ -60,6 +55,24 @@ def create_file(store: Database, end: float) -> None:
                 Reserve(store.path + ".reserve", database.RESERVE).make()
         finally:
             store.lock.release()
+
+
+def _refuse_cut_off(path: str) -> None:
+    """Raise `DamageError` for a file that was cut off to nothing, or to the byte that SQLite takes for it."""
+    # In this order, for whoever makes a store makes its reserve last.
+    is_known = os.path.lexists(path + ".reserve")
+    try:
+        size = os.lstat(path).st_size
+    except FileNotFoundError:
+        return
+    if is_known and size <= 1:
+        sentence = (
+            "the file is cut off, and what lies beside it says that a store was there; bring it back from a "
+            f"backup, or remove it and {path}.reserve to begin anew"
+        )
+        raise faults.damage(path, sentence)
+    if size == 1:
+        raise faults.damage(path, "the file holds one byte, so it is no database; name another path")
 
 
 def _locked(store: Database, end: float) -> bool:

@@ -294,7 +294,9 @@ def connect(path: str, mode: str = "rw") -> sqlite3.Connection:
 
 
 def identity(path: str) -> Identity:
-    """Return device and inode of a regular file; None when there is none, or an empty one.
+    """Return device and inode of a regular file; None when there is none, or one that is empty to SQLite.
+
+    So is a file of one byte: a work-around in its layer for Unix, `unixFileSize` in os_unix.c.
 
     Raises `StoreError` for anything else: a link could lead a writer out of the store, a FIFO would
     hang it, and what others own or may write to is theirs.
@@ -310,7 +312,7 @@ def identity(path: str) -> Identity:
         names = {0o040000: "a directory", 0o120000: "a symbolic link: name the file itself"}
         raise StoreError(errno.EINVAL, f"this is {names.get(kind, 'no regular file')}, not a database", path)
     fileops.refuse_unsafe(found, path)
-    return (found.st_dev, found.st_ino) if found.st_size else None
+    return (found.st_dev, found.st_ino) if found.st_size > 1 else None
 
 
 def refuse_planted(path: str) -> None:
