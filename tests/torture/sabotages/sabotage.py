@@ -9,7 +9,8 @@ class Sabotage(NamedTuple):
     """A patch of one file of the package.
 
     `breaks` says which promise it breaks, `file` is a path below `moai_patterns`, `old` stands in it
-    exactly once and becomes `new`, and `test` is the node id of the test that must fail then.
+    exactly once and becomes `new`, and `test` is the node id of the test that must fail then: at the first
+    try, but for a race, which processes that start together meet by chance.
     """
 
     name: str
@@ -18,3 +19,4 @@ class Sabotage(NamedTuple):
     old: str
     new: str
     test: str
+    tries: int = 1
