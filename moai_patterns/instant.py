@@ -25,6 +25,10 @@ _LENGTH = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 _compiled: re.Pattern[str] | None = None
+# When the minutes of the last stamps began, by their first 17 characters: what is saved one after the other
+# is mostly of the same minute, and the rest of it takes half the time of the whole.
+_minutes: dict[str, int] = {}
+_MOST_MINUTES = 4096
 
 
 def _grammar() -> re.Pattern[str]:
@@ -57,6 +61,18 @@ def instant(text: str, *, later: bool = False) -> int:
     ...
     ValueError: '2025-02-29T10:00Z' is no timestamp: month 2 of 2025 has no day 29
     """
+    if type(text) is str and (start := _minutes.get(text[:17])) is not None:
+        digits = text[17:19] + text[20:26]
+        if (
+            len(text) == 27
+            and text[19] == "."
+            and text[26] == "Z"
+            and digits.isdecimal()
+            and digits.isascii()
+        ):
+            within = int(digits)
+            if within < 60 * SECOND:
+                return start + within
     found = _grammar().fullmatch(text) if isinstance(text, str) else None
     if found is None:
         raise _refusal(text, "the form is YYYY-MM-DD[THH:MM[:SS[.fraction]]][Z|+HH:MM]")
@@ -88,6 +104,10 @@ def instant(text: str, *, later: bool = False) -> int:
     result = seconds * SECOND + int(parts[6][:6].ljust(6, "0"))
     if not FIRST <= result <= LAST:
         raise _refusal(text, "its UTC instant lies outside the years 1 to 9999")
+    if parts[7] == "Z" and len(text) == 27:
+        if len(_minutes) >= _MOST_MINUTES:
+            _minutes.clear()
+        _minutes[text[:17]] = result - result % (60 * SECOND)
     return result
 
 

@@ -30,6 +30,9 @@ class Saved(NamedTuple):
     unchanged: int = 0
 
 
+_ONE = Saved(1)
+
+
 class Writes(Protocol):
     """Whatever takes a batch: a backend, or its writer for one session."""
 
@@ -70,12 +73,17 @@ class Saver:
         heads: dict[str, Record] | None = None
         deadline = time.monotonic() + self._timeout
         while True:
-            add, saved = _number(records, heads or {})
+            if heads is None and len(records) == 1:
+                add, saved = records, _ONE  # nothing is known of it, so it is taken for a first revision
+            else:
+                add, saved = _number(records, heads or {})
             try:
                 if add:
                     batch = Batch(add, fresh=fresh)
                     retried(lambda batch=batch: target.write(batch), deadline - time.monotonic())  # type: ignore[misc]
-                self._flush_unchanged(records, saved)
+                if saved.unchanged and self._backend.durability != "os":
+                    # Whoever wrote the heads that are equal may have waited for less, or in vain.
+                    self._backend.flush([record["pattern_id"] for record in records])
                 return saved
             except ConflictError:
                 # The first one only says that the guess was wrong, however long that took.
@@ -94,11 +102,6 @@ class Saver:
         if self._actor is not None:
             meta["actor"] = self._actor
         record["_meta"] = meta
-
-    def _flush_unchanged(self, records: Sequence[Record], saved: Saved) -> None:
-        """Wait for the heads that are equal: whoever wrote them may have waited for less, or in vain."""
-        if saved.unchanged and self._backend.durability != "os":
-            self._backend.flush([record["pattern_id"] for record in records])
 
     def _heads(self, records: Sequence[Record]) -> dict[str, Record]:
         ids = tuple({record["pattern_id"] for record in records})
