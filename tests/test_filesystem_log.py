@@ -109,14 +109,14 @@ def test_a_log_that_is_taken_away_while_it_is_made_is_named(
     with opened(tmp_path / "tree") as store:
         store.write(Batch([stored("a", MIDNIGHT)]))
     shutil.rmtree(tmp_path / "tree" / "index")
-    fill = hotlog._fill
+    fill = rebuilding._fill
 
     def removed(log: hotlog.HotLog, changes: Any) -> None:
         for path in (tmp_path / "tree" / "index").glob("log.*"):
             path.unlink()
         fill(hotlog.HotLog(str(tmp_path / "tree" / "index"), "heads.1"), changes)
 
-    monkeypatch.setattr(hotlog, "_fill", removed)
+    monkeypatch.setattr(rebuilding, "_fill", removed)
     with (
         pytest.raises(StoreError, match=r"log\.1 is missing, where it was just made"),
         opened(tmp_path / "tree") as store,

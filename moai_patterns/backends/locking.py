@@ -92,10 +92,12 @@ class Lock:
         if not self._mutex.acquire(timeout=max(timeout, 0.0)):
             raise self._busy(timeout)
         try:
-            waiting = Waiting(end)
-            while not self._try(shared):
-                if not waiting.goes_on():
-                    raise self._busy(timeout)
+            if not self._try(shared):
+                waiting = Waiting(end)
+                while waiting.goes_on():
+                    if self._try(shared):
+                        return
+                raise self._busy(timeout)
         except BaseException:
             self._mutex.release()
             raise

@@ -353,6 +353,7 @@ class FilesystemBackend(BackendBase):
                 return
             try:
                 writer = _writer(self.path, "os", self._timeout)
+                writer.lookup().journals.adopt(self._writer.lookup().journals)
                 try:
                     yield Maintenance(writer, self._reserve)
                 finally:

@@ -14,10 +14,13 @@ A kill between any two steps leaves a tree with the same answers.
 from __future__ import annotations
 
 import os
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from heapq import merge
 from itertools import chain
+from operator import itemgetter
 
 from moai_patterns.backends import fileops
 from moai_patterns.backends.filesystem import manifest
@@ -30,8 +33,9 @@ from moai_patterns.backends.filesystem.segment_writer import DATA, INDEX, Segmen
 from moai_patterns.backends.filesystem.tree import Tree
 from moai_patterns.errors import DamageError
 from moai_patterns.instant import DAY, isoformat
-from moai_patterns.query import Query, Record
+from moai_patterns.query import Key, Query, Record
 
+_HASHES = 1 << 22  # held at once, eight bytes each
 _ALL = Query(limit=None, order="oldest", revisions="all")
 
 
@@ -51,6 +55,7 @@ class Folding:
     def __init__(self, snapshot: Snapshot, days: Iterable[int]) -> None:
         self.snapshot = snapshot
         self.overlay = snapshot.overlay
+        self._held: dict[tuple[int, int], list[array[int] | None]] = {}
         self.changed = {digest(identity): identity for identity in self.overlay.ids()}
         self.stale = {day for identity in self.changed.values() for day in self._stale(identity)}
         self.days = set(days)
@@ -79,11 +84,23 @@ class Folding:
 
     def is_held(self, cold: Cold, day: int, hashed: int, revision: int) -> bool:
         """Tell whether the segments of a day hold this revision."""
-        parts = [part for part in (cold.segment(name, day) for name in PARTS) if part is not None]
         if hashed not in self.changed:
-            return any(part.may_hold(hashed) for part in parts)
+            return any(known is None or is_among(known, hashed) for known in self.hashes(cold, day))
+        parts = [part for part in (cold.segment(name, day) for name in PARTS) if part is not None]
         found = (record for part in parts for record in part.find(self.changed[hashed]))
         return any(record["_meta"]["revision"] == revision for record in found)
+
+    def hashes(self, cold: Cold, day: int) -> list[array[int] | None]:
+        """Return what the segments of a day hold, by part: every line is looked for, one after the other."""
+        place = cold.manifest.generation, day
+        known = self._held.get(place)
+        if known is None:
+            parts = (cold.segment(name, day) for name in PARTS)
+            known = [part.hashes() for part in parts if part is not None]
+            while sum(len(one or ()) for held in self._held.values() for one in held) > _HASHES:
+                del self._held[next(iter(self._held))]
+            self._held[place] = known
+        return known
 
     def _stale(self, identity: str) -> Iterator[int]:
         """Yield the days whose segments say of an id what the journals have changed."""
@@ -113,6 +130,12 @@ class Folding:
                 for names in self.snapshot.hot_names(day):
                     oldest.update((entry[3], 1) for entry in names if entry[3] in self.changed)
         return oldest
+
+
+def is_among(hashes: array[int], hashed: int) -> bool:
+    """Tell whether a sorted array holds a number."""
+    at = bisect_left(hashes, hashed)
+    return at < len(hashes) and hashes[at] == hashed
 
 
 def build(tree: Tree, folding: Folding) -> tuple[Manifest, int, dict[int, str]]:
@@ -169,16 +192,19 @@ def _build_day(
     return built, taken[0]
 
 
-def flush_journals(folding: Folding) -> None:
+def flush_journals(folding: Folding, days: set[int]) -> None:
     """Bring to the medium the journals that the segments go by; at the level `os` they may not be there.
 
     A power cut could take a newer revision and leave the one before it in the history, without a head,
-    or as a second head in an older journal; or half of a batch.
+    or as a second head in an older journal; or half of a batch. Of what lies in these `days` alone nothing
+    is left that a segment does not hold.
     """
     known = [
         found
         for found in folding.snapshot.journals
-        if found.removals or max(found.revisions, default=1) > 1 or found.by_day().keys() & folding.days
+        if found.removals
+        or max(found.revisions, default=1) > 1
+        or (found.by_day().keys() & folding.days and found.by_day().keys() - days)
     ]
     for found in known:
         fileops.sync_file(found.path)
@@ -214,30 +240,34 @@ def write_part(
 def _sorted(folding: Folding, day: int, part: str, taken: list[int]) -> Iterator[Record]:
     """Yield what one part of a day is to hold, in order; `taken` counts the heads that are new to it."""
     last = None
-    for record, was in merge(*_sources(folding, day), key=lambda entry: key(entry[0])):
-        if key(record) == last:
+    changes = bool(folding.overlay)
+    for place, record, was in merge(*_sources(folding, day), key=itemgetter(0)):
+        if place == last:
             continue
-        meta = record["_meta"]
-        if was and folding.drops(record, meta["seq"]):
-            continue
-        last = key(record)
-        superseded = folding.overlay.is_superseded(record["pattern_id"], meta["revision"])
+        superseded = False
+        if changes:
+            meta = record["_meta"]
+            if was and folding.drops(record, meta["seq"]):
+                continue
+            superseded = folding.overlay.is_superseded(record["pattern_id"], meta["revision"])
+        last = place
         becomes = "history" if superseded or was == "history" else "heads"
         if becomes == part:
             taken[0] += was == "" and part == "heads"
             yield record
 
 
-def _sources(folding: Folding, day: int) -> Iterator[Iterator[tuple[Record, str]]]:
+def _sources(folding: Folding, day: int) -> Iterator[Iterator[tuple[Key, Record, str]]]:
     """Yield the sorted sources of a day: its segments, each record with its part, then what is loose."""
     for part in PARTS:
         segment = folding.snapshot.cold.segment(part, day)
         if segment is not None:
             yield _marked(segment.scan(), part)
     if day in folding.days:
-        for records in folding.snapshot.loose(day, _ALL, folding.takes):
+        keep = folding.takes if folding.overlay else None
+        for records in folding.snapshot.loose(day, _ALL, keep):
             yield _marked(records, "")
 
 
-def _marked(records: Iterator[Record], part: str) -> Iterator[tuple[Record, str]]:
-    return ((record, part) for record in records)
+def _marked(records: Iterator[Record], part: str) -> Iterator[tuple[Key, Record, str]]:
+    return ((key(record), record, part) for record in records)

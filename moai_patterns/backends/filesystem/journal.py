@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from array import array
 from binascii import a2b_base64, b2a_base64, crc32
-from itertools import repeat
+from itertools import accumulate
 
 from moai_patterns.backends import fileops
 from moai_patterns.backends.filesystem.names import digest
@@ -118,6 +118,17 @@ class Columns:
         if seq is not None:
             self._seqs.append(seq)
 
+    def extend(
+        self, records: Sequence[Record], hashes: Sequence[int], lengths: Sequence[int], seqs: Sequence[int]
+    ) -> None:
+        """Take in the next lines; `seqs` may be empty, as for `add`."""
+        columns = self._columns
+        columns["instants"].extend([record["_meta"]["instant"] for record in records])
+        columns["lengths"].extend(lengths)
+        columns["hashes"].extend(hashes)
+        columns["revisions"].extend([record["_meta"]["revision"] for record in records])
+        self._seqs.extend(seqs)
+
     def end_line(self, crc: int) -> bytes:
         """Return the end line; `crc` is the CRC-32 of everything before it."""
         end: dict[str, Any] = {"end": len(self._columns["lengths"])}
@@ -130,24 +141,23 @@ class Columns:
 def build(
     lines: Sequence[bytes],
     records: Sequence[Record],
+    hashes: Sequence[int],
+    *,
     removals: Sequence[Gone] = (),
     seqs: Sequence[int] = (),
 ) -> tuple[bytes, list[tuple[int, int]]]:
     """Return the bytes of a whole journal, and offset and length of each record's line in it.
 
-    `lines` are the encoded records without line ends; `seqs` their arrival numbers, where they do
-    not simply follow that of the file.
+    `lines` are the encoded records without line ends, `hashes` the digests of their ids; `seqs` their
+    arrival numbers, where they do not simply follow that of the file.
     """
     first = header(removals)
-    data = first + (b"\n".join((*lines, b"")) if lines else b"")
-    spans = []
-    offset = len(first)
+    data = b"\n".join((first[:-1], *lines, b""))
+    lengths = [len(line) for line in lines]
+    offsets = accumulate(lengths, lambda offset, length: offset + length + 1, initial=len(first))
     columns = Columns()
-    for line, record, seq in zip(lines, records, seqs or repeat(None, len(lines)), strict=True):
-        columns.add(record, digest(record["pattern_id"]), len(line), seq)
-        spans.append((offset, len(line)))
-        offset += len(line) + 1
-    return data + columns.end_line(crc32(data)), spans
+    columns.extend(records, hashes, lengths, seqs)
+    return data + columns.end_line(crc32(data)), list(zip(offsets, lengths, strict=False))
 
 
 class Journal:

@@ -80,7 +80,7 @@ class Maintenance:
         moved, damaged = 0, dict[int, str]()
         if folding.rewritten:
             content, moved, damaged = compaction.build(self._tree, folding)
-            compaction.flush_journals(folding)
+            compaction.flush_journals(folding, folding.days - set(damaged))
             with self._writer.locked() as log:
                 compaction.commit(self._tree, content, log)
         return folding, moved, damaged

@@ -21,6 +21,8 @@ _SHORT = {
     "user_correction": "correction",
 }
 _LONG = {short: kind for kind, short in _SHORT.items()}
+# Of the last hot file: second, directory, and what the name says of the time. Many are of one second.
+_last: list[tuple[int | None, str, str]] = [(None, "", "")]
 _USUAL = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-")
 
 
@@ -57,12 +59,13 @@ def hot_path(kind: str, moment: int, pattern_id: str, hashed: int) -> str:
     begin = pattern_id[:8]
     if not (begin.isascii() and begin.isalnum()):
         begin = escape(begin)
-    year, month, day, hour, minute, second = civil(moment)
-    return "%04d/%02d/%02d/%s_%04d%02d%02d_%02d%02d%02d_%s_%016x.json" % (
-        *(year, month, day, short),
-        *(year, month, day, hour, minute, second),
-        *(begin, hashed),
-    )
+    second = moment // 1_000_000
+    known, day, clock = _last[0]
+    if known != second:
+        found = civil(moment)
+        day, clock = "%04d/%02d/%02d/" % found[:3], "_%04d%02d%02d_%02d%02d%02d_" % found
+        _last[0] = second, day, clock
+    return f"{day}{short}{clock}{begin}_{hashed:016x}.json"
 
 
 def parse_hot(name: str) -> tuple[str, int, int] | None:

@@ -13,6 +13,7 @@ import os
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from heapq import merge
 from itertools import chain, groupby
 from operator import itemgetter
@@ -37,13 +38,19 @@ _NAMES = 50_000
 _HOUR = 3600
 _RUN = 50_000  # lines that are sorted at once
 _KEPT = 32  # open journals
+_AHEAD = 1 << 16  # bytes
+Keep = Callable[[Record, int], bool]
 
 
 class Lines:
-    """Reads lines of journals and keeps those open that were read last; they close with this object."""
+    """Reads lines of journals and keeps those open that were read last; they close with this object.
+
+    Whoever reads one line after the other gets them out of blocks.
+    """
 
     def __init__(self) -> None:
         self._open: dict[str, int] = {}
+        self._block = "", 0, b""  # journal, where it begins, bytes: what was read last
 
     def __call__(self, found: Journal, position: int) -> Record:
         """Return the record of a line. Raises `DamageError`."""
@@ -61,10 +68,18 @@ class Lines:
             if len(self._open) >= _KEPT:
                 os.close(self._open.pop(next(iter(self._open))))
             self._open[path] = descriptor = fileops.open_read(path)
-        return fileops.read_at(descriptor, length, offset)
+        known, start, block = self._block
+        at = offset - start if path == known else -1
+        if not (at >= 0 and at + length <= len(block)):
+            # The next line follows the line end of the last one.
+            ahead = _AHEAD if 0 <= at - len(block) <= 1 or 0 <= at < len(block) else 0
+            block, at = fileops.read_at(descriptor, max(length, ahead), offset), 0
+            self._block = (path, offset, block) if ahead else (path, offset + length, b"")
+        return block[at : at + length]
 
     def close(self) -> None:
         """Close what is open; it is opened again when it is needed."""
+        self._block = "", 0, b""
         while self._open:
             os.close(self._open.popitem()[1])
 
@@ -129,7 +144,8 @@ class Snapshot:
 
     def day(self, day: int, query: Query, *, newest: bool) -> Iterator[Record]:
         """Yield the records of one day in order, each once."""
-        sources = self.loose(day, query, lambda record, seq: self.counts(record, seq, query))
+        keep = partial(self.counts, query=query) if self.overlay else None
+        sources = self.loose(day, query, keep)
         for part in ("heads", "history") if query.revisions == "all" else ("heads",):
             segment = self.cold.segment(part, day)
             if segment is not None:
@@ -141,10 +157,10 @@ class Snapshot:
                 last = this
                 yield record
 
-    def loose(self, day: int, query: Query, keep: Callable[[Record, int], bool]) -> list[Iterator[Record]]:
+    def loose(self, day: int, query: Query, keep: Keep | None) -> list[Iterator[Record]]:
         """Return what of a day is in no segment: hot files and journal lines, each in order.
 
-        `keep` gets a record and the arrival number by which journals may have changed it.
+        `keep` gets a record and the arrival number by which journals may have changed it; None keeps all.
         """
         newest = query.order != "oldest"
         return [self._hot(day, query, newest, keep), self._journalled(day, query, newest, keep)]
@@ -198,9 +214,7 @@ class Snapshot:
         except (FileNotFoundError, NotADirectoryError):
             return
 
-    def _hot(
-        self, day: int, query: Query, newest: bool, keep: Callable[[Record, int], bool]
-    ) -> Iterator[Record]:
+    def _hot(self, day: int, query: Query, newest: bool, keep: Keep | None) -> Iterator[Record]:
         first, last = span(query, day)
         kinds = query.kinds
         for names in self.hot_names(day, newest=newest):
@@ -214,27 +228,30 @@ class Snapshot:
             )
             for _, group in groupby(wanted, key=itemgetter(0)):
                 records = [self.read_hot(day, name) for _, name, _, _ in group]
-                alive = [record for record in records if record is not None and keep(record, HOT)]
+                alive = [
+                    record for record in records if record is not None and (keep is None or keep(record, HOT))
+                ]
                 alive.sort(key=key, reverse=newest)
                 yield from alive
 
-    def _journalled(
-        self, day: int, query: Query, newest: bool, keep: Callable[[Record, int], bool]
-    ) -> Iterator[Record]:
+    def _journalled(self, day: int, query: Query, newest: bool, keep: Keep | None) -> Iterator[Record]:
         first, last = span(query, day)
         entries = array("Q")
         for number, found in enumerate(self.journals):
             for position in found.by_day().get(day, ()):
                 if first <= (found.instants[position] - day * DAY) // SECOND <= last:
                     entries.append(number << 32 | position)
-        for _, group in groupby(in_runs(entries, self._moment, reverse=newest), key=self._moment):
-            alive = []
-            for entry in group:
-                record = self.line(self.journals[entry >> 32], entry & 0xFFFF_FFFF)
-                if keep(record, record["_meta"]["seq"]):
-                    alive.append(record)
-            alive.sort(key=key, reverse=newest)
-            yield from alive
+        alike: list[Record] = []  # of one instant
+        moment = None
+        for entry in in_runs(entries, self._moment, reverse=newest):
+            record = self.line(self.journals[entry >> 32], entry & 0xFFFF_FFFF)
+            meta = record["_meta"]
+            if keep is None or keep(record, meta["seq"]):
+                if meta["instant"] != moment:
+                    yield from sorted(alike, key=key, reverse=newest) if len(alike) > 1 else alike
+                    alike, moment = [], meta["instant"]
+                alike.append(record)
+        yield from sorted(alike, key=key, reverse=newest)
 
     def _moment(self, entry: int) -> int:
         """The instant of a journal's line, given as the journal's number and its position."""

@@ -7,15 +7,16 @@ from itertools import islice
 
 from moai_patterns.backends import fileops
 from moai_patterns.backends.filesystem import hotlog, journal, torn
+from moai_patterns.backends.filesystem.hotlog import HotLog
 from moai_patterns.backends.filesystem.journal import Journal, JournalDamageError
 from moai_patterns.backends.filesystem.names import digest, parse_hot
 from moai_patterns.errors import BusyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from moai_patterns.backends.filesystem.hotlog import Found
+    from moai_patterns.backends.filesystem.hotlog import Change, Found
     from moai_patterns.backends.filesystem.tree import Tree
 
     # hash, seq, revision, place
@@ -41,12 +42,12 @@ def rebuild(tree: Tree, most: int | None = None) -> None:
     found.sort(key=lambda change: change[1])
     last = max([tree.last_compacted(), *(seq for _, seq, _, _ in found)])
     try:
-        hotlog.create(tree.index, found, last, damaged=damaged)
+        create_log(tree.index, found, last, damaged=damaged)
     except OSError as error:
         if error.errno not in fileops.FULL:
             raise
-        hotlog.discard(tree.index)
-        hotlog.create(tree.index, found, last, damaged=damaged)
+        discard_log(tree.index)
+        create_log(tree.index, found, last, damaged=damaged)
 
 
 def changes(tree: Tree) -> list[Announced]:
@@ -144,3 +145,52 @@ def _entries(directory: str, digits: int) -> list[str]:
     for name in found:
         fileops.must_not_lead_away(directory, os.path.join(directory, name))
     return found
+
+
+def create_log(
+    directory: str, changes: Iterable[tuple[int, int, int, str]], seq: int, *, damaged: int = 0
+) -> None:
+    """Write a log of these (hash, seq, revision, place) and put it in the place of any other.
+
+    `seq` is the last arrival number given so far, `damaged` the number of journals that were not whole.
+    """
+    fileops.make_dirs(directory)
+    old = [name for name in os.listdir(directory) if name.startswith(("log.", "heads."))]
+    numbers = [name.rpartition(".")[2] for name in old]
+    number = 1 + max((int(found) for found in numbers if found.isdecimal()), default=0)
+    log, fresh = (os.path.join(directory, f"{name}.{number}") for name in ("log", "heads"))
+    try:
+        fileops.create(log, b"")
+        fileops.create(fresh, hotlog.blank(number, seq, damaged))
+        _fill(HotLog(directory, f"heads.{number}"), changes)
+        fileops.rename(fresh, os.path.join(directory, "heads"))
+    except BaseException:  # on a full disk it must not take up what is left of it
+        fileops.remove(fresh)
+        fileops.remove(log)
+        raise
+    for name in old:
+        fileops.remove(os.path.join(directory, name))
+
+
+def _fill(staging: HotLog, changes: Iterable[tuple[int, int, int, str]]) -> None:
+    hashes: list[int] = []
+    found: list[Change] = []
+    try:
+        for hashed, arrived, revision, place in changes:
+            hashes.append(hashed)
+            found.append((arrived, revision, place))
+            if len(hashes) == 10_000:
+                staging.append(hashes, found)
+                hashes, found = [], []
+        if hashes:
+            staging.append(hashes, found)
+        staging.settle()
+    finally:
+        staging.close()
+
+
+def discard_log(directory: str) -> None:
+    """Remove a log that cannot be trusted: it may take up the space that a new one needs."""
+    for name in os.listdir(directory):
+        if name == "heads" or name.startswith(("log.", "heads.")):
+            fileops.remove(os.path.join(directory, name))

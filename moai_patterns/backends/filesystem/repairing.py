@@ -259,7 +259,8 @@ def _mended_journal(tree: Tree, path: str, fault: str, known: list[tuple[int, in
         return _Loose(path, told)
     lines = [seal_line(record, orjson.dumps) for record in rest.records]
     seqs = [record["_meta"]["seq"] for record in rest.records]
-    data, _ = journal.build(lines, rest.records, removals, seqs)
+    hashes = [digest(record["pattern_id"]) for record in rest.records]
+    data, _ = journal.build(lines, rest.records, hashes, removals=removals, seqs=seqs)
     return _Loose(path, told, _successor(path, data), data)
 
 
@@ -346,7 +347,7 @@ def _lost_removals(tree: Tree, log: _Log) -> list[_Loose]:
             continue
         if hiding := _hiding(tree, known):
             told = Repair(path, f"it is missing, and {len(hiding)} removals with it: removed again", None)
-            data, _ = journal.build([], [], hiding)
+            data, _ = journal.build([], [], [], removals=hiding)
             found.append(_Loose(path, told, _successor(path, data), data))
     return found
 

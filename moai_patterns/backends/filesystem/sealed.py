@@ -67,12 +67,17 @@ def is_stored(value: Any) -> bool:
     """Tell whether a value from outside has what stored records are found and put in order by."""
     try:
         identity, kind, meta = value["pattern_id"], value["pattern_type"], value["_meta"]
-        moment, revision, seq = meta["instant"], meta["revision"], meta.get("seq", 0)
-        noted = (meta.get("recorded_at"), int), (meta.get("operation"), str), (meta.get("actor"), str)
+        moment, revision, get = meta["instant"], meta["revision"], meta.get
     except (KeyError, TypeError, AttributeError):
         return False
-    if not (type(identity) is type(kind) is str and type(moment) is type(revision) is type(seq) is int):
-        return False
-    if any(fact is not None and type(fact) is not sort for fact, sort in noted):
-        return False
-    return bool(FIRST <= moment <= LAST and 0 < revision < 1 << 32 and 0 <= seq < 1 << 63)
+    seq, recorded, operation, actor = get("seq", 0), get("recorded_at"), get("operation"), get("actor")
+    return bool(
+        type(identity) is type(kind) is str
+        and type(moment) is type(revision) is type(seq) is int
+        and (recorded is None or type(recorded) is int)
+        and (operation is None or type(operation) is str)
+        and (actor is None or type(actor) is str)
+        and FIRST <= moment <= LAST
+        and 0 < revision < 1 << 32
+        and 0 <= seq < 1 << 63
+    )

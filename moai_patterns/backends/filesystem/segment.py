@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from array import array
 from collections.abc import Iterator, Sequence
 from zlib import crc32
 
@@ -74,6 +75,11 @@ class Segment:
         """Tell by the side index alone whether an id with this hash is in here."""
         files = self._files()
         return bool(files.lost) or bool(files.places(hashed))
+
+    def hashes(self) -> array[int] | None:
+        """Return the hashes of all ids, ascending, eight bytes each; None where damage hides some."""
+        files = self._files()
+        return None if files.lost else files.hashes()
 
     def scan(
         self,
@@ -162,12 +168,24 @@ class _Files:
         """Return member and slot of every record whose id has this hash."""
         try:
             return self.index.places(hashed)
-        except (NoIndexError, OSError):  # the file was damaged, or removed, after its head was read
-            try:
-                self.index = self._rebuild()
-            except OSError as error:
-                raise self._fault(error) from error
+        except (NoIndexError, OSError):
+            self._index_anew()
             return self.index.places(hashed)
+
+    def _index_anew(self) -> None:
+        """Do without an index file that was damaged, or removed, after its head was read."""
+        try:
+            self.index = self._rebuild()
+        except OSError as error:
+            raise self._fault(error) from error
+
+    def hashes(self) -> array[int]:
+        """Return the hashes of all ids, ascending."""
+        try:
+            return array("Q", self.index.hashes())
+        except (NoIndexError, OSError):
+            self._index_anew()
+            return array("Q", self.index.hashes())
 
     def lines(self, number: int) -> list[bytes]:
         """Return the lines of a member. Raises `DamageError`."""

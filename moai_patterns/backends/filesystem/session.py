@@ -15,7 +15,7 @@ from moai_patterns.backends.base import Batch, SingleWriter
 from moai_patterns.backends.filesystem import journal
 from moai_patterns.backends.filesystem.journal import Columns
 from moai_patterns.backends.filesystem.names import digest
-from moai_patterns.backends.filesystem.write import TreeWriter, next_seq
+from moai_patterns.backends.filesystem.write import TreeWriter
 from moai_patterns.backends.locking import Lock
 from moai_patterns.query import Record
 
@@ -60,8 +60,8 @@ class JournalWriter(SingleWriter):
         hashed = digest(record["pattern_id"])
         with writer.locked() as log:
             if not fresh:
-                writer.check(log, [record])
-            seq = next_seq(log)
+                writer.check(log, [record], [hashed])
+            seq = log.next_seq()
             line = writer.encode_line(_numbered(record, seq))
             growing = self._open
             if growing is None or growing.is_full():

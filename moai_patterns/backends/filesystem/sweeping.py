@@ -9,21 +9,20 @@ from dataclasses import replace
 import orjson
 
 from moai_patterns.backends import fileops
-from moai_patterns.backends.filesystem import hotlog, journal, manifest
+from moai_patterns.backends.filesystem import journal, manifest
 from moai_patterns.backends.filesystem.cold import Cold
-from moai_patterns.backends.filesystem.compaction import Folding, commit
+from moai_patterns.backends.filesystem.compaction import Folding, commit, is_among
 from moai_patterns.backends.filesystem.journal import Journal
 from moai_patterns.backends.filesystem.manifest import PARTS, Manifest
 from moai_patterns.backends.filesystem.names import digest
 from moai_patterns.backends.filesystem.overlay import HOT
-from moai_patterns.backends.filesystem.rebuilding import changes
+from moai_patterns.backends.filesystem.rebuilding import changes, create_log
 from moai_patterns.backends.filesystem.sealed import seal_line
 from moai_patterns.backends.filesystem.segment_writer import DATA, INDEX
 from moai_patterns.backends.filesystem.tree import Tree
 from moai_patterns.backends.filesystem.write import TreeWriter
 from moai_patterns.backends.locking import Lock
 from moai_patterns.errors import BusyError, DamageError
-from moai_patterns.instant import DAY
 
 _BLOCK = 4096  # of which a file wastes one at most
 _GRACE = 3600.0  # seconds after which a temporary file belongs to nobody any more
@@ -131,18 +130,13 @@ def _superfluous(folding: Folding, cold: Cold) -> list[tuple[Journal, list[int]]
 
     One that has to stay, because its session is not over, keeps all that speak of the same ids.
     """
-    removed = {digest(identity) for identity in folding.overlay.removed}
     going: list[tuple[Journal, list[int]]] = []
     staying: set[int] = set()
     left = set(journal.listed(folding.snapshot.tree.journals)).difference(cold.manifest.dead)
     for found in folding.snapshot.journals:
         if found.name not in left:
             continue  # a run before this one, which found no room for the rest, has retired it
-        kept = [
-            position
-            for position, hashed in enumerate(found.hashes)
-            if not _is_folded(folding, cold, found, position, hashed in removed)
-        ]
+        kept = _kept(folding, cold, found)
         if not kept or len(kept) < len(found.hashes) or found.removals:
             if _is_over(found):
                 going.append((found, kept))
@@ -173,13 +167,29 @@ def _is_over(found: Journal) -> bool:
         owner.close()
 
 
-def _is_folded(folding: Folding, cold: Cold, found: Journal, position: int, maybe_removed: bool) -> bool:
-    """Tell whether a line is needed no more: it is in a segment and tells of nothing else, or is gone."""
-    hashed, day = found.hashes[position], found.instants[position] // DAY
-    revision = found.revisions[position]
+def _kept(folding: Folding, cold: Cold, found: Journal) -> list[int]:
+    """Return the positions of the lines that are needed yet; all others are in a segment, or gone."""
+    kept = []
+    for day, positions in found.by_day().items():
+        held = folding.hashes(cold, day)
+        for position in positions:
+            hashed = found.hashes[position]
+            if hashed not in folding.changed:
+                is_folded = any(known is None or is_among(known, hashed) for known in held)
+            else:
+                is_folded = _is_folded(folding, cold, found, position, day)
+            if not is_folded:
+                kept.append(position)
+    return sorted(kept)
+
+
+def _is_folded(folding: Folding, cold: Cold, found: Journal, position: int, day: int) -> bool:
+    hashed, revision = found.hashes[position], found.revisions[position]
     if not folding.is_anchored(hashed, revision) and folding.is_held(cold, day, hashed, revision):
         return True
-    return maybe_removed and folding.drops(folding.snapshot.line(found, position), found.seqs[position])
+    if not folding.overlay.may_remove(hashed):
+        return False
+    return folding.drops(folding.snapshot.line(found, position), found.seqs[position])
 
 
 class _Remainder:
@@ -189,10 +199,10 @@ class _Remainder:
         records = [folding.snapshot.line(found, position) for position in kept]
         seqs = [found.seqs[position] for position in kept]
         lines = [seal_line(record, orjson.dumps) for record in records]
-        self.data, spans = journal.build(lines, records, seqs=seqs)
+        self.hashes = [digest(record["pattern_id"]) for record in records]
+        self.data, spans = journal.build(lines, records, self.hashes, seqs=seqs)
         first, part, _ = found.name.split(".")
         self.name = journal.name(int(first), int(part) + 1)
-        self.hashes = [digest(record["pattern_id"]) for record in records]
         self.changes = []
         for record, seq, (offset, length) in zip(records, seqs, spans, strict=True):
             self.changes.append((seq, record["_meta"]["revision"], f"{self.name}:{offset}:{length}"))
@@ -238,10 +248,12 @@ def renew_log(writer: TreeWriter) -> None:
     """Make the change log anew, of what is loose alone; arrival numbers stay."""
     tree = writer.tree
     with writer.locked() as log:
-        arrived = {(hashed, place): seq for hashed, seq, _, place in log.changes()}
         living = changes(tree)
+        # Not line by line: of a day of a million records that was just compacted it has as many.
+        known = log.find_all([hashed for hashed, _, _, _ in living])
+        arrived = {(h, place): seq for h, found in known.items() for seq, _, place, _ in found}
         kept = [(h, arrived.get((h, place), seq), revision, place) for h, seq, revision, place in living]
-        hotlog.create(tree.index, sorted(kept, key=lambda change: change[1]), log.seq)
+        create_log(tree.index, sorted(kept, key=lambda change: change[1]), log.seq)
 
 
 def temporary_files(tree: Tree, now: float) -> None:

@@ -49,13 +49,13 @@ class Tree:
         self.temporary = os.path.join(self.root, "tmp")
         self._temporary = os.path.join(self.temporary, os.urandom(4).hex())
         self.lock = Lock(os.path.join(self.root, ".lock"))
-        self._log: HotLog | None = None
+        self.opened_log: HotLog | None = None  # the change log as it was last asked for
         self._pid = os.getpid()
         self._exists = self._recognise()
 
     def path(self, relative: str) -> str:
         """Return the absolute path of a part of the tree."""
-        return os.path.join(self.root, relative)
+        return f"{self.root}{os.sep}{relative}"
 
     @property
     def reserve(self) -> str:
@@ -135,16 +135,16 @@ class Tree:
 
     def current_log(self) -> HotLog | None:
         """Return the change log if it is there and looks sound."""
-        if self._log is not None and (self._pid != os.getpid() or not self._log.is_current()):
-            self._log.close()
-            self._log = None
-        if self._log is None and os.path.exists(os.path.join(self.index, "heads")):
+        if self.opened_log is not None and (self._pid != os.getpid() or not self.opened_log.is_current()):
+            self.opened_log.close()
+            self.opened_log = None
+        if self.opened_log is None and os.path.exists(os.path.join(self.index, "heads")):
             self._pid = os.getpid()
             try:
-                self._log = HotLog(self.index)
+                self.opened_log = HotLog(self.index)
             except (StaleLogError, OSError):
                 return None
-        return self._log
+        return self.opened_log
 
     def log(self, rebuild: Callable[[Tree], None]) -> HotLog:
         """Return the change log; `rebuild` makes it anew when it cannot be trusted.
@@ -154,11 +154,11 @@ class Tree:
         found = self.current_log()
         if found is not None and not found.is_writable:  # perhaps it is by now
             found.close()
-            self._log = None
+            self.opened_log = None
             found = self.current_log()
         if found is None:
             self._rebuild(rebuild)
-            found = self._log = self._rebuild(lambda tree: HotLog(tree.index))
+            found = self.opened_log = self._rebuild(lambda tree: HotLog(tree.index))
             self._pid = os.getpid()
         return found
 
@@ -177,9 +177,9 @@ class Tree:
 
     def close(self) -> None:
         """Release files."""
-        if self._log is not None:
-            self._log.close()
-            self._log = None
+        if self.opened_log is not None:
+            self.opened_log.close()
+            self.opened_log = None
         self.lock.close()
 
     def _recognise(self) -> bool:

@@ -21,7 +21,7 @@ from moai_patterns.lightjson import dumps, readable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from types import ModuleType, TracebackType
     from typing import TypeVar
 
@@ -85,6 +85,7 @@ class TreeWriter:
         self._loose: LooseChanges | None = None
         self._most = most
         self._recovered = False
+        self._inside: tuple[str, int, int] | None = None
         self.timeout = timeout
         self._readable = readable
         self._line = line
@@ -154,10 +155,6 @@ class TreeWriter:
                 raise
         return self._find_loose(hashed)
 
-    def check(self, log: HotLog, add: Sequence[Record]) -> None:
-        """Raise `ConflictError` unless each record follows its head."""
-        self._check(log, add, {})
-
     def encode_line(self, record: Record) -> bytes:
         """Return a record as a line of a journal, without the line end."""
         return seal_line(record, self._line)
@@ -213,7 +210,7 @@ class TreeWriter:
         Call it under the tree's lock.
         """
         log = self.tree.log(self._rebuild)
-        if not log.is_settled:
+        if not log.look():
             self._resolve(log)
         return log
 
@@ -277,7 +274,6 @@ class TreeWriter:
         hashed = digest(identity)
         relative = hot_path(record["pattern_type"], record["_meta"]["instant"], identity, hashed)
         target = self.tree.path(relative)
-        directory = os.path.dirname(target)
         temporary = self.tree.temporary_path()
         self.create(temporary, seal_file(record, self._readable))
         try:
@@ -285,11 +281,11 @@ class TreeWriter:
                 log = self.open_log()
                 # A known hash is nearly always the id itself; if not, two ids must not share a file name.
                 if not fresh and self._is_known(log, identity, hashed, target):
-                    self._publish_journal(log, [record], ())
+                    self._publish_journal(log, _Draft([record], self.encode_line), ())
                     fileops.remove(temporary)
-                    directory = self.tree.journals
+                    target = self.tree.journals + os.sep
                 else:
-                    seq = next_seq(log)
+                    seq = log.next_seq()
                     fileops.date(temporary, seq)
                     log.append([hashed], [(seq, 1, relative)])
                     self.publish(temporary, target)
@@ -298,7 +294,7 @@ class TreeWriter:
             fileops.remove(temporary)
             raise
         if self._sync:
-            self.sync_directory(directory)
+            self.sync_directory(os.path.dirname(target))
 
     def _is_known(self, log: HotLog, identity: str, hashed: int, target: str) -> bool:
         """Tell whether the tree has any trace of this hash; raise `ConflictError` if it is the id's head."""
@@ -315,20 +311,18 @@ class TreeWriter:
 
     def _write_journal(self, add: Sequence[Record], remove: Sequence[Removed], fresh: bool) -> int:
         removed = 0
-        lines = [self.encode_line(record) for record in add]
+        draft = _Draft(add, self.encode_line)
         if remove:  # which of them apply is known under the lock only
             with self.tree.lock.held(timeout=self.timeout):
-                removed = self._publish_journal(self.open_log(), add, remove, lines)
+                removed = self._publish_journal(self.open_log(), draft, remove)
         else:
-            data, spans = _journal().build(lines, add)
-            temporary = self.tree.temporary_path()
-            self.create(temporary, data)
+            temporary = self._written(draft)
             try:
                 with self.tree.lock.held(timeout=self.timeout):
                     log = self.open_log()
                     if not fresh:  # the look loads the reading side: six times what a capture loads
-                        self._check(log, add, {})
-                    self._announce(log, _Draft(add, spans, temporary))
+                        self.check(log, add, draft.hashes)
+                    self._announce(log, draft, temporary, log.next_seq())
             except BaseException:
                 fileops.remove(temporary)
                 raise
@@ -336,24 +330,27 @@ class TreeWriter:
             self.sync_directory(self.tree.journals)
         return removed
 
-    def _publish_journal(
-        self, log: HotLog, add: Sequence[Record], remove: Sequence[Removed], lines: Sequence[bytes] = ()
-    ) -> int:
-        gone = self._effective(log, remove)
-        self._check(log, add, dict.fromkeys(gone, 0))
-        if not add and not gone:
+    def _publish_journal(self, log: HotLog, draft: _Draft, remove: Sequence[Removed]) -> int:
+        draft.gone = self._effective(log, remove)
+        self.check(log, draft.add, draft.hashes, draft.gone)
+        if not draft.add and not draft.gone:
             return 0
-        seq = next_seq(log)
-        removals = [(identity, revision, seq) for identity, revision in gone.items()]
-        data, spans = _journal().build(lines or [self.encode_line(record) for record in add], add, removals)
-        temporary = self.tree.temporary_path()
-        self.create(temporary, data)
+        seq = log.next_seq()
+        temporary = self._written(draft, seq)
         try:
-            self._announce(log, _Draft(add, spans, temporary, gone), seq)
+            self._announce(log, draft, temporary, seq)
         except BaseException:
             fileops.remove(temporary)
             raise
-        return len(gone)
+        return len(draft.gone)
+
+    def _written(self, draft: _Draft, seq: int = 0) -> str:
+        """Write a journal, which has no name yet, and return its path; `seq` is that of its removals."""
+        removals = [(identity, revision, seq) for identity, revision in draft.gone.items()]
+        data, draft.spans = _journal().build(draft.lines, draft.add, draft.hashes, removals=removals)
+        temporary = self.tree.temporary_path()
+        self.create(temporary, data)
+        return temporary
 
     def _effective(self, log: HotLog, remove: Sequence[Removed]) -> dict[str, int]:
         """Return those removals that have something to remove, with the revision of the head."""
@@ -369,16 +366,23 @@ class TreeWriter:
                 gone[identity] = head["_meta"]["revision"]
         return gone
 
-    def _check(self, log: HotLog, add: Sequence[Record], heads: dict[str, int]) -> None:
-        """Raise `ConflictError` unless each record follows its head; `heads` are known from this batch."""
+    def check(
+        self, log: HotLog, add: Sequence[Record], hashes: Sequence[int], removed: Iterable[str] = ()
+    ) -> None:
+        """Raise `ConflictError` unless each record follows its head.
+
+        `hashes` are the digests of their ids; ids that this batch has `removed` have no head any more.
+        """
+        heads = dict.fromkeys(removed, 0)
         lookup = self.lookup()
         lookup.refresh()
+        traces = lookup.traces(log, [record["pattern_id"] for record in add], hashes)
         before: list[Found] = []
         for record in add:
             identity, revision = record["pattern_id"], record["_meta"]["revision"]
             known = heads.get(identity)
             if known is None:
-                trace = lookup.trace(log, identity, digest(identity))
+                trace = traces.get(identity)
                 head = None if trace is None else lookup.head(trace, identity)
                 known = 0 if head is None else head["_meta"]["revision"]
                 before += trace or () if head is None else ()
@@ -401,42 +405,59 @@ class TreeWriter:
         if files:
             fileops.sync_dir(self.tree.journals)
 
-    def _announce(self, log: HotLog, draft: _Draft, seq: int | None = None) -> None:
-        """Write the change log, then give the journal its name: the commit."""
-        first = next_seq(log) if seq is None else seq
-        name = _journal().name(first)
-        hashes = [digest(identity) for identity in draft.gone]
-        changes = [(first, revision, f"{name}:-") for revision in draft.gone.values()]
-        for number, (record, span) in enumerate(zip(draft.add, draft.spans, strict=True), start=first + 1):
-            hashes.append(digest(record["pattern_id"]))
-            changes.append((number, record["_meta"]["revision"], f"{name}:{span[0]}:{span[1]}"))
+    def _announce(self, log: HotLog, draft: _Draft, path: str, seq: int) -> None:
+        """Write the change log, then give the journal at `path` its name: the commit."""
+        name = _journal().name(seq)
+        hashes = [*map(digest, draft.gone), *draft.hashes]
+        changes = [(seq, revision, f"{name}:-") for revision in draft.gone.values()]
+        for record, (offset, length) in zip(draft.add, draft.spans, strict=True):
+            seq += 1
+            changes.append((seq, record["_meta"]["revision"], f"{name}:{offset}:{length}"))
         log.append(hashes, changes)
-        self.publish(draft.path, os.path.join(self.tree.journals, name))
+        self.publish(path, os.path.join(self.tree.journals, name))
         log.settle()
 
     def publish(self, temporary: str, target: str) -> None:
         """Give a file its name, in a directory that may be missing, or be removed as empty just now."""
-        fileops.must_not_lead_away(self.tree.root, os.path.dirname(target))
+        directory = target[: target.rindex(os.sep)]
+        self._must_not_lead_away(directory)
         while True:
             try:
                 return fileops.rename(temporary, target)
             except FileNotFoundError:
                 if not os.path.lexists(temporary):
                     raise
-                fileops.make_dirs(os.path.dirname(target))
+                fileops.make_dirs(directory)
+
+    def _must_not_lead_away(self, directory: str) -> None:
+        """Raise `OSError` for a directory that a link stands in the way to.
+
+        None has come since where it leads to the same directory as before: one look for three.
+        """
+        try:
+            facts = os.stat(directory)
+        except OSError:
+            self._inside = None
+        else:
+            if self._inside == (directory, facts.st_ino, facts.st_dev):
+                return
+            self._inside = (directory, facts.st_ino, facts.st_dev)
+        try:
+            fileops.must_not_lead_away(self.tree.root, directory)
+        except BaseException:
+            self._inside = None
+            raise
 
 
 class _Draft:
-    """A journal that is written and has no name yet."""
+    """A journal in the making: its records with their hashes and lines, what it removes, where they lie."""
 
-    def __init__(
-        self,
-        add: Sequence[Record],
-        spans: Sequence[tuple[int, int]],
-        path: str,
-        gone: dict[str, int] | None = None,
-    ) -> None:
-        self.add, self.spans, self.path, self.gone = add, spans, path, gone or {}
+    def __init__(self, add: Sequence[Record], encode: Encode) -> None:
+        self.add = add
+        self.hashes = [digest(record["pattern_id"]) for record in add]
+        self.lines = [encode(record) for record in add]
+        self.gone: dict[str, int] = {}
+        self.spans: Sequence[tuple[int, int]] = ()
 
 
 class Locked:
@@ -466,14 +487,6 @@ class Locked:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._writer.tree.lock.release()
-
-
-def next_seq(log: HotLog) -> int:
-    """Return the next arrival number; further ones may follow it directly.
-
-    Numbers follow the clock in microseconds, so that a log made anew after a power cut repeats none.
-    """
-    return max(log.seq + 1, time.time_ns() // 1000)
 
 
 def _journal() -> ModuleType:

@@ -52,7 +52,7 @@ tests/test_filesystem_durable.py::test_a_batch_is_acknowledged_when_its_bytes_an
         old="""\
             raise
         if self._sync:
-            self.sync_directory(directory)
+            self.sync_directory(os.path.dirname(target))
 
     def _is_known""",
         new="""\

@@ -103,12 +103,12 @@ def read_at""",
             fileops.remove(temporary)
             raise
         if self._sync:
-            self.sync_directory(directory)""",
+            self.sync_directory(os.path.dirname(target))""",
         new="""\
         except BaseException:
             raise
         if self._sync:
-            self.sync_directory(directory)""",
+            self.sync_directory(os.path.dirname(target))""",
         test="tests/test_filesystem_faults.py::test_a_disk_that_fills_up_at_any_byte[save]",
     ),
     Sabotage(

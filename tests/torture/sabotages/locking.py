@@ -39,11 +39,11 @@ SABOTAGES = (
         file="backends/filesystem/write.py",
         old="""\
             with self.tree.lock.held(timeout=self.timeout):
-                removed = self._publish_journal(self.open_log(), add, remove, lines)""",
+                removed = self._publish_journal(self.open_log(), draft, remove)""",
         new="""\
             with self.tree.lock.held(timeout=self.timeout):
                 log = self.open_log()
-            removed = self._publish_journal(log, add, remove, lines)""",
+            removed = self._publish_journal(log, draft, remove)""",
         test="tests/test_filesystem_locks.py::test_every_file_gets_its_name_under_the_lock",
     ),
     Sabotage(

@@ -10,10 +10,10 @@ SABOTAGES = (
         breaks="a compaction removes hot files before the manifest names the segment that holds them",
         file="backends/filesystem/maintaining.py",
         old="""\
-            compaction.flush_journals(folding)
+            compaction.flush_journals(folding, folding.days - set(damaged))
             with""",
         new="""\
-            compaction.flush_journals(folding)
+            compaction.flush_journals(folding, folding.days - set(damaged))
             sweeping.hot_files(self._tree, folding, Cold(self._tree, content), set())
             with""",
         test="""\
@@ -39,10 +39,10 @@ tests/test_filesystem_kills.py::test_a_death_before_each_call_of_a_compaction_ch
         file="backends/filesystem/write.py",
         old="""\
         log.append(hashes, changes)
-        self.publish(draft.path, os.path.join(self.tree.journals, name))
+        self.publish(path, os.path.join(self.tree.journals, name))
 """,
         new="""\
-        self.publish(draft.path, os.path.join(self.tree.journals, name))
+        self.publish(path, os.path.join(self.tree.journals, name))
         log.append(hashes, changes)
 """,
         test="tests/test_filesystem_missing.py::test_a_writer_that_dies_at_its_commit[True-journal]",
@@ -138,9 +138,9 @@ tests/test_filesystem_kills.py::test_a_death_before_each_call_of_a_compaction_ch
     Sabotage(
         name="arrival numbers follow the clock alone",
         breaks="a clock that steps back gives numbers that were given before",
-        file="backends/filesystem/write.py",
-        old="    return max(log.seq + 1, time.time_ns() // 1000)",
-        new="    return time.time_ns() // 1000",
+        file="backends/filesystem/hotlog.py",
+        old="        return max(self._held()[_SEQ] + 1, time.time_ns() // 1000)",
+        new="        return time.time_ns() // 1000",
         test="""\
 tests/test_filesystem_steps.py::test_arrival_numbers_ascend_although_the_clock_steps_back[False-False]""",
     ),
@@ -173,13 +173,8 @@ _NEXT = "1 + max(ifnull((SELECT max(seq) FROM patterns), 0), (SELECT highest_rem
         name="ties within a second by file name",
         breaks="hot records of one second come in the order of their ids, not of their microseconds",
         file="backends/filesystem/reading.py",
-        old="""\
-                alive = [record for record in records if record is not None and keep(record, HOT)]
-                alive.sort(key=key, reverse=newest)
-""",
-        new="""\
-                alive = [record for record in records if record is not None and keep(record, HOT)]
-""",
+        old="                alive.sort(key=key, reverse=newest)\n",
+        new="",
         test="tests/test_filesystem_steps.py::test_hot_files_of_one_second_come_by_their_microseconds",
     ),
     Sabotage(
