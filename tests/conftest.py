@@ -17,6 +17,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from leaks import Surroundings
 from moai_patterns.backends.base import BackendBase
 from moai_patterns.backends.opening import open_backend
+from moai_patterns.backends.sqlite import write
 
 # Started in the background, a runner ignores Ctrl-C, and so would every process that a test interrupts.
 if threading.current_thread() is threading.main_thread():
@@ -40,6 +41,18 @@ def leaves_nothing_behind() -> Iterator[None]:
     yield
     if left := before.changes():
         pytest.fail("the test leaves behind: " + "; ".join(left), pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def indexes_early(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let a database bring its indexes up to date after every third save, not after every 64th.
+
+    Else a store of few records would never be asked by its indexes. Not where a test is marked `as_shipped`.
+    """
+    with pytest.MonkeyPatch.context() as patching:
+        if request.node.get_closest_marker("as_shipped") is None:
+            patching.setattr(write, "_INDEXED_EVERY", 3)
+        yield
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 
 from moai_patterns.backends.base import Batch
 from moai_patterns.backends.sqlite.backend import SqliteBackend
+from moai_patterns.query import Query
 from moai_patterns.testing.pools import MIDNIGHT, stored
 
 # SQLite's index of its log is shared memory: readers write into it.
@@ -46,4 +47,10 @@ def filled_database(path: Path) -> Path:
     with closing(SqliteBackend(str(path))) as store:
         store.write(Batch([stored(f"r{n}", MIDNIGHT + n, context={"tags": ["x", "y"]}) for n in range(60)]))
         store.write(Batch([stored("r1", MIDNIGHT + 1, 2, context={"tags": ["z"]})]))
+        index_all(store)
     return path
+
+
+def index_all(store: SqliteBackend) -> None:
+    """Bring the indexes up to date, as one save in 64 does."""
+    assert store.delete(Query(tags=["nobody's"])) == 0

@@ -22,6 +22,7 @@ from moai_patterns.backends.sqlite.backend import SqliteBackend
 from moai_patterns.instant import DAY
 from moai_patterns.query import Query
 from moai_patterns.testing.pools import MIDNIGHT, stored
+from stores import index_all
 from wounds import flip
 
 MUTATING = ("append", "create", "date", "link", "make_dirs", "remove", "rename", "sync_dir")
@@ -60,6 +61,7 @@ def filled_database(path: Path) -> None:
         records = [stored(f"r{n}", MIDNIGHT + n, data={"text": "x" * 900}) for n in range(30)]
         store.write(Batch(records))
         store.write(Batch([stored(f"r{n}", MIDNIGHT + n, 2, context={"tags": ["z"]}) for n in range(4)]))
+        index_all(store)
 
 
 def wounded_rows(path: Path) -> None:

@@ -15,7 +15,7 @@ from moai_patterns.backends.sqlite.backend import SqliteBackend
 from moai_patterns.errors import DamageError
 from moai_patterns.query import Query, Record
 from moai_patterns.testing.pools import MIDNIGHT, stored
-from stores import contents
+from stores import contents, index_all
 
 EVERYTHING = Query(limit=None, order="oldest", revisions="all")
 HEADS = Query(limit=None, order="oldest")
@@ -36,6 +36,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
             changed = [stored(f"r{n}", MIDNIGHT + n, revision, context={"tags": ["z"]}) for n in range(40)]
             store.write(Batch(changed))
         store.write(Batch(remove=[Removal(f"r{n}") for n in (38, 39, 299)]))
+        index_all(store)
     return place
 
 
@@ -137,6 +138,8 @@ DAMAGES: dict[str, tuple[str, int]] = {
     "a revision that is a text": ("UPDATE history SET revision = 'zz' WHERE seq = 2", 1),
     "an arrival that is a text": ("UPDATE arrival SET highest_removed = 'zz'", 0),
     "an arrival beyond all": ("UPDATE arrival SET highest_removed = 9223372036854775807", 0),
+    "tags counted as indexed that are not": ("UPDATE arrival SET indexed = indexed + 5", 0),
+    "indexed tags that count as none": ("UPDATE arrival SET indexed = 3", 0),
     "a lost arrival": ("DELETE FROM arrival", 0),
 }
 

@@ -53,6 +53,8 @@ DAMAGES: dict[str, tuple[str, str]] = {
     "an instant that is a text": ("UPDATE patterns SET instant = 'zz' WHERE pattern_id = 'r7'", "r7"),
     "a kind that is bytes": ("UPDATE patterns SET pattern_type = x'ff' WHERE pattern_id = 'r7'", "r7"),
     "a revision that is a text": ("UPDATE history SET revision = 'zz'", "history row"),
+    "tags counted as indexed that are not": ("UPDATE arrival SET indexed = 64", "arrival"),
+    "indexed tags that count as none": ("UPDATE arrival SET indexed = 3", "tags"),
     "an arrival that is a text": ("UPDATE arrival SET highest_removed = 'zz'", "arrival"),
     "an arrival beyond all": ("UPDATE arrival SET highest_removed = 9223372036854775807", "arrival"),
     "a lost arrival": ("DELETE FROM arrival", "arrival"),
@@ -104,9 +106,10 @@ def test_a_save_says_that_the_arrival_number_is_damaged(filled: Path, arrival: s
     with closing(sqlite3.connect(filled)) as database, database:
         database.execute(f"UPDATE arrival SET highest_removed = {arrival}")
     with closing(SqliteBackend(str(filled))) as store:
-        for record in (stored("r2", MIDNIGHT, 2), stored("new", MIDNIGHT)):
+        new = stored("new", MIDNIGHT)
+        for batch in ([stored("r2", MIDNIGHT, 2)], [new], [new, stored("newer", MIDNIGHT)]):
             with pytest.raises(DamageError, match="check --read-data"):
-                store.write(Batch([record]))
+                store.write(Batch(batch))
 
 
 def test_a_damaged_schema_is_named(filled: Path) -> None:

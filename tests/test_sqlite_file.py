@@ -490,7 +490,7 @@ def test_other_programs_show_sensible_columns(filled: Path) -> None:
     assert found["revision"] == 2
     pending = subprocess.run([tool, "tables", str(filled), "--counts"], capture_output=True, check=True)
     counts = {table["table"]: table["count"] for table in json.loads(pending.stdout)}
-    assert counts == {"_sqlite_migrations": 1, "arrival": 1, "history": 1, "patterns": 60, "tags": 121}
+    assert counts == {"_sqlite_migrations": 2, "arrival": 1, "history": 1, "patterns": 60, "tags": 121}
     with closing(SqliteBackend(str(filled))) as store:
         assert len(content(store)) == 61
         assert store.check(read_data=True) == []

@@ -68,9 +68,9 @@ def test_a_batch_keeps_other_writers_out_from_its_first_look(
     """What a batch has read to number its records is still so when it writes them."""
     add, seen = write._add, list[bool]()
 
-    def looking(connection: Any, rows: Any) -> None:
+    def looking(*arguments: Any) -> None:
         seen.append(others_can_write(path))
-        add(connection, rows)
+        add(*arguments)
 
     monkeypatch.setattr(write, "_add", looking)
     store.write(Batch([stored("b", MIDNIGHT), stored("c", MIDNIGHT)]))
@@ -111,13 +111,13 @@ def test_a_write_holds_the_lock_that_checkpoints_wait_for(
     store: SqliteBackend, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While a transaction is open other writers may come, and no checkpoint."""
-    add, seen = write._add, list[tuple[bool, bool]]()
+    inserting, seen = write._insert, list[tuple[bool, bool]]()
 
-    def looking(connection: Any, rows: Any) -> None:
+    def looking(connection: Any, rows: Any, insert: str) -> int:
         seen.append((is_free(path, shared=True), is_free(path)))
-        add(connection, rows)
+        return inserting(connection, rows, insert)
 
-    monkeypatch.setattr(write, "_add", looking)
+    monkeypatch.setattr(write, "_insert", looking)
     store.write(Batch([stored("b", MIDNIGHT), stored("c", MIDNIGHT)]))
     store.write(Batch([stored("d", MIDNIGHT)]))
     assert seen == [(True, False), (True, False)]

@@ -237,6 +237,7 @@ def small_database(root: Path) -> SmallStore:
     with _still(), _storage(SqliteBackend(path)) as storage:
         _first(root, store, storage)
         _then(storage)
+        storage.backend.reclaim()  # type: ignore[attr-defined]  # so that its indexes have some of it, and some waits
         _at_last(storage, lambda: None)
     store.files.clear()
     store.keep()

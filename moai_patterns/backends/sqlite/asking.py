@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from moai_patterns.backends.sqlite import layout
+from moai_patterns.backends.sqlite.indexing import WAITING, WAITING_TAGS
 from moai_patterns.backends.sqlite.pushdown import superset
 from moai_patterns.conditions import condition
 from moai_patterns.query import Query
@@ -34,12 +35,15 @@ class Statement(NamedTuple):
 
     `exact`: it is the answer, limit included, and not a superset of it without one.
     `repeats`: a record may come several times in a row, and the limit is still to be applied.
+    `waiting`: the statement for what may belong to the answer and is not in the indexes that this one goes by
+    (`rows.waiting` reads it); empty for none. To be asked at the same moment.
     """
 
     sql: str
     parameters: dict[str, Any]
     exact: bool
     repeats: bool = False
+    waiting: str = ""
 
 
 def select(query: Query) -> Statement | None:
@@ -53,25 +57,29 @@ def select(query: Query) -> Statement | None:
     sql = " UNION ALL ".join(asked.branches(layout.NAMES)) + _order(query)
     if asked.exact and query.limit is not None:
         sql += f" LIMIT {asked.bind(min(query.limit * times, _INT64))}"
-    return Statement(sql, asked.parameters, asked.exact, times > 1)
+    return Statement(sql, asked.parameters, asked.exact, times > 1, asked.waiting)
 
 
 def select_numbers(query: Query) -> Statement | None:
     """Return the statement for the arrival numbers of the answer, each once and in no order."""
     asked = _Asked(query)
-    return None if asked.empty else Statement(_numbers(asked), asked.parameters, asked.exact)
+    if asked.empty:
+        return None
+    return Statement(_numbers(asked), asked.parameters, asked.exact, waiting=asked.waiting)
 
 
 def delete(query: Query) -> Statement | None:
     """Return the statement that removes the answer, where it is exact; None when nothing can match.
 
     It goes by the rows once more: a damaged entry of an index must not cost a record that was not meant.
+    What waits for the indexes must be in them before.
     """
     asked = _Asked(query)
     if asked.empty:
         return None
     every = [f"seq IN ({_numbers(asked)})", *asked.of_rows()]
-    return Statement(f"DELETE FROM patterns WHERE {' AND '.join(every)}", asked.parameters, asked.exact)
+    sql = f"DELETE FROM patterns WHERE {' AND '.join(every)}"
+    return Statement(sql, asked.parameters, asked.exact, waiting=asked.waiting)
 
 
 def _numbers(asked: _Asked) -> str:
@@ -98,6 +106,7 @@ class _Asked:
 
     def __init__(self, query: Query) -> None:
         self.query = query
+        self.tables = _tables(query)
         self.parameters: dict[str, Any] = {}
         self.kinds = None if query.kinds is None else _distinct(query.kinds)
         self.ids = None if query.ids is None else _distinct(query.ids)
@@ -116,12 +125,18 @@ class _Asked:
         self.parameters[name] = value
         return f":{name}"
 
+    @property
+    def waiting(self) -> str:
+        """The statement for the rows that the indexes of the branches do not have yet; empty for none."""
+        if self.tags is None and (self.ids is not None or self.query.order == "arrival"):
+            return ""  # an id is in its index at once
+        return WAITING if self.tags is None or "history" not in self.tables else WAITING_TAGS
+
     def branches(self, columns: Sequence[str]) -> list[str]:
         """Return a SELECT for each index range whose merge is the answer."""
-        tables = ("patterns",) if self.query.revisions == "heads" else ("patterns", "history")
         return [
             self._branch(columns, source, conditions)
-            for table in tables
+            for table in self.tables
             for source, conditions in self._sources(table)
         ]
 
@@ -142,11 +157,15 @@ class _Asked:
                 for listed, value in (self._listed(self.ids),)
             ]
         if self.query.order == "arrival":
-            # `+` keeps SQLite from taking an index of another order and sorting.
-            return [(f"{table} AS p", [*self._range("+p"), *self._kinds("+p"), *self._tagged()])]
+            # Else SQLite may take an index of another order, and sort.
+            return [(f"{table} AS p NOT INDEXED", [*self._range("+p"), *self._kinds("+p"), *self._tagged()])]
         if self.tags is not None and len(self.tags) <= _MOST_BRANCHES:
             return [self._by_tag(table, tag) for tag in self.tags]
         limits = [*self._range("p"), *self._tagged()]
+        if table == "patterns":
+            # What these indexes say that they have; the bound lets SQLite prefer them, even where ANALYZE saw
+            # a database in which all rows were waiting.
+            limits += ["p.indexed = 1", f"p.instant > {-_INT64}"]
         if self.kinds is not None and len(self.kinds) <= _MOST_BRANCHES:
             return [
                 (f"{table} AS p", [f"p.pattern_type = {self.bind(kind)}", *limits]) for kind in self.kinds
@@ -220,6 +239,10 @@ class _Asked:
             return f"{column} IN ({', '.join(map(self.bind, values))})"
         listed, value = self._listed(values)
         return f"{column} IN (SELECT {value} FROM {listed})"
+
+
+def _tables(query: Query) -> tuple[str, ...]:
+    return ("patterns",) if query.revisions == "heads" else ("patterns", "history")
 
 
 def _distinct(texts: Sequence[str]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 import sqlite3
 import sys
@@ -17,14 +18,14 @@ import orjson
 from moai_patterns.backends.base import BackendBase, Batch, Problem, Repair, SingleWriter
 from moai_patterns.backends.fileops import FULL
 from moai_patterns.backends.reserve import Reserve
-from moai_patterns.backends.sqlite import asking, checking, layout, repairing
+from moai_patterns.backends.sqlite import asking, checking, indexing, layout, repairing
 from moai_patterns.backends.sqlite.creation import PlainLayoutError
 from moai_patterns.backends.sqlite.database import RESERVE, log_size
 from moai_patterns.backends.sqlite.faults import damage, from_system, is_full
 from moai_patterns.backends.sqlite.plain import PlainDatabase
 from moai_patterns.backends.sqlite.reading import Ask, Readers
-from moai_patterns.backends.sqlite.rows import answering, distinct, in_order, records
-from moai_patterns.backends.sqlite.write import TableWriter, roll_back
+from moai_patterns.backends.sqlite.rows import answering, distinct, in_order, records, waiting
+from moai_patterns.backends.sqlite.write import TableWriter, Transaction
 from moai_patterns.errors import DamageError, StoreError
 from moai_patterns.instant import DAY, FIRST, LAST
 from moai_patterns.query import Query, Record
@@ -32,12 +33,11 @@ from moai_patterns.query import Query, Record
 _NAMES = ", ".join(layout.NAMES)
 _GET = f"SELECT {_NAMES} FROM patterns WHERE pattern_id = ?1"
 _HISTORY = f"SELECT {_NAMES} FROM history WHERE pattern_id = ?1 UNION ALL {_GET} ORDER BY revision"
-_FIRST_KIND = "SELECT min(pattern_type) FROM patterns"
-_NEXT_KIND = "SELECT min(pattern_type) FROM patterns WHERE pattern_type > ?"
-_NEXT_INSTANT = (
-    "SELECT instant FROM patterns WHERE pattern_type = ? AND instant >= ? ORDER BY instant LIMIT 1"
-)
-_IN_DAY = "SELECT count(*) FROM patterns WHERE pattern_type = ? AND instant >= ? AND instant < ?"
+_FIRST_KIND = "SELECT min(pattern_type) FROM patterns WHERE indexed = 1"
+_NEXT_KIND = f"{_FIRST_KIND} AND pattern_type > ?"
+_OF_KIND = "FROM patterns WHERE indexed = 1 AND pattern_type = ? AND instant >= ?"
+_NEXT_INSTANT = f"SELECT instant {_OF_KIND} ORDER BY instant LIMIT 1"
+_IN_DAY = f"SELECT count(*) {_OF_KIND} AND instant < ?"
 _MISFITS = (
     "SELECT seq, pattern_id FROM patterns WHERE typeof(pattern_type) <> 'text'"
     f" OR typeof(instant) <> 'integer' OR instant NOT BETWEEN {FIRST} AND {LAST} LIMIT 1"
@@ -109,15 +109,26 @@ class SqliteBackend(BackendBase):
         statement = asking.select(query)
         if statement is None:
             return iter(())
-        rows = self._readers.rows(statement.sql, statement.parameters)
-        return self._answer(query, statement, rows)
+        late, rows = self._readers.rows(statement.sql, statement.parameters, before=statement.waiting)
+        return self._answer(query, statement, rows, waiting(late, query, self.path))
 
-    def _answer(self, query: Query, statement: asking.Statement, rows: Iterator[Any]) -> Iterator[Record]:
-        found = in_order(records(distinct(rows) if statement.repeats else rows, self.path), query, self.path)
+    def _answer(
+        self,
+        query: Query,
+        statement: asking.Statement,
+        rows: Iterator[Any],
+        late: Sequence[Record] = (),
+    ) -> Iterator[Record]:
+        """Yield the answer of the rows that indexes have named, and of the records that are late for them."""
+        found = records(distinct(rows) if statement.repeats else rows, self.path)
+        if statement.exact:
+            found = answering(found, query.matches, self.path)
+        if late:
+            found = heapq.merge(found, late, key=query.key, reverse=query.order == "newest")
+        found = in_order(found, query, self.path)
         if not statement.exact:
             return query.select(found, ordered=True)
-        found = answering(found, query.matches, self.path)
-        if statement.repeats and query.limit is not None:
+        if (statement.repeats or late) and query.limit is not None:
             return islice(found, min(query.limit, sys.maxsize))
         return found
 
@@ -147,8 +158,11 @@ class SqliteBackend(BackendBase):
             return 0
         if not statement.exact:
             return super().count(query)
-        ((number,),) = self._readers.all(f"SELECT count(*) FROM ({statement.sql})", statement.parameters)
-        return int(number)
+        counted = f"SELECT count(*) FROM ({statement.sql})"
+        late, rows = self._readers.rows(counted, statement.parameters, before=statement.waiting)
+        ((number,),) = rows
+        number += len(waiting(late, query, self.path))
+        return int(number if query.limit is None else min(number, query.limit))
 
     def delete(self, query: Query) -> int:
         """Remove exactly what `scan` yields and return how many that were.
@@ -170,7 +184,13 @@ class SqliteBackend(BackendBase):
             return 0
         if not statement.exact:
             return self._delete_matching(query)
-        return self._writer.transact(lambda held: held.execute(statement.sql, statement.parameters).rowcount)
+
+        def run(held: sqlite3.Connection) -> int:
+            with Transaction(held):
+                self._catch_up(held, statement)
+                return held.execute(statement.sql, statement.parameters).rowcount
+
+        return self._writer.transact(run)
 
     def _delete_matching(self, query: Query) -> int:
         """Remove what only reading the records can tell, read and removed in one transaction."""
@@ -179,19 +199,19 @@ class SqliteBackend(BackendBase):
             return 0
 
         def run(held: sqlite3.Connection) -> int:
-            held.execute("BEGIN IMMEDIATE")
-            try:
+            with Transaction(held):
+                self._catch_up(held, statement)
                 rows = held.execute(statement.sql, statement.parameters)
                 doomed = [(found["_meta"]["seq"],) for found in self._answer(query, statement, rows)]
                 rows.close()
                 held.executemany("DELETE FROM patterns WHERE seq = ?", doomed)
-                held.execute("COMMIT")
-            except BaseException:
-                roll_back(held)
-                raise
             return len(doomed)
 
         return self._writer.transact(run)
+
+    def _catch_up(self, held: sqlite3.Connection, statement: asking.Statement) -> None:
+        if statement.waiting and (fault := indexing.catch_up(held)):
+            raise damage(self.path, fault)
 
     def flush(self, pattern_ids: Sequence[str]) -> None:
         """Wait until everything committed so far is on the medium."""
@@ -204,6 +224,9 @@ class SqliteBackend(BackendBase):
         with self._readers.moment() as ask:
             for kind, day, number in _days(ask, self.path):
                 found.setdefault(day, {})[kind] = number
+            for late in waiting(ask(indexing.WAITING), Query(), self.path):
+                counts = found.setdefault(late["_meta"]["instant"] // DAY, {})
+                counts[late["pattern_type"]] = counts.get(late["pattern_type"], 0) + 1
         return found
 
     def reclaim(self) -> None:
@@ -212,6 +235,8 @@ class SqliteBackend(BackendBase):
         Pages from the end of the file move into the free ones by way of the log, so on a full disk the
         steps become smaller.
         """
+        self._writer.checkpoint()  # what is written here could overwrite what is lost in a damaged log
+        self._freeing(partial(self._writer.transact, indexing.index))
         pages, left, before = _RECLAIM_PAGES, -1, None
         while left and left != before:
             try:

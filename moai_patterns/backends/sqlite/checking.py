@@ -13,10 +13,10 @@ from moai_patterns.backends.sqlite import layout, quarantine
 from moai_patterns.backends.sqlite.database import Database
 from moai_patterns.backends.sqlite.faults import finding
 from moai_patterns.backends.sqlite.gaps import gaps
+from moai_patterns.backends.sqlite.indexing import tag_entries
 from moai_patterns.backends.sqlite.logfile import lost_commits
 from moai_patterns.backends.sqlite.reading import Ask, Readers
 from moai_patterns.backends.sqlite.rows import SEQ, read
-from moai_patterns.backends.sqlite.write import indexed_tags
 from moai_patterns.errors import BusyError, DamageError
 from moai_patterns.instant import instant
 from moai_patterns.query import Record
@@ -34,6 +34,10 @@ _STRAY_TAGS = """
     SELECT t.tag, t.seq FROM tags AS t
     WHERE NOT EXISTS (SELECT 1 FROM patterns AS p WHERE p.seq = t.seq AND p.instant = t.instant)
     AND NOT EXISTS (SELECT 1 FROM history AS h WHERE h.seq = t.seq AND h.instant = t.instant)"""
+_LAST = "SELECT max(seq) FROM (SELECT max(seq) AS seq FROM patterns UNION SELECT max(seq) FROM history)"
+_ASTRAY = """
+    SELECT count(*), min(seq) FROM patterns NOT INDEXED
+    WHERE (indexed IS 1) <> (seq <= (SELECT indexed FROM arrival))"""
 _SEQ_REUSED = "SELECT h.seq FROM history AS h JOIN patterns AS p ON p.seq = h.seq"
 
 
@@ -127,26 +131,39 @@ def _relations(ask: Ask, path: str) -> Iterator[Problem]:
         yield Problem(f"{path}: history {identity!r}", "superseded revisions without a later head", count)
     for tag, seq in ask(_STRAY_TAGS):
         yield Problem(f"{path}: tags {tag!r}, seq {seq}", "no record has this number and instant")
-    highest = list(ask("SELECT highest_removed FROM arrival"))
-    if len(highest) != 1 or type(highest[0][0]) is not int or not 0 <= highest[0][0] < MOST_ARRIVALS:
-        yield Problem(f"{path}: arrival", f"one number should stand there, not {_shown(highest)}")
+    yield from _arrival(ask, path)
     for (seq,) in ask(_SEQ_REUSED):
         yield Problem(f"{path}: seq {seq}", "two revisions have the same arrival number", 2)
 
 
-def _shown(rows: list[tuple[Any, ...]]) -> str:
-    return ", ".join(repr(value)[:40] for (value,) in rows[:3]) or "none"
+def _arrival(ask: Ask, path: str) -> Iterator[Problem]:
+    rows = list(ask("SELECT highest_removed, indexed FROM arrival"))
+    numbers = rows[0] if len(rows) == 1 else ()
+    if not numbers or not all(type(n) is int and 0 <= n < MOST_ARRIVALS for n in numbers):
+        shown = ", ".join(repr(row)[:80] for row in rows[:3]) or "none"
+        yield Problem(f"{path}: arrival", f"one row of two numbers should stand there, not {shown}")
+        return
+    removed, indexed = numbers
+    ((given,),) = ask(_LAST)
+    if indexed > max(given or 0, removed):
+        yield Problem(f"{path}: arrival", f"record {indexed} counts as indexed, which nobody has saved")
+    ((astray, first),) = ask(_ASTRAY)
+    if astray:
+        which = f"{astray} rows, the first with seq {first}, do not say whether they are indexed as it does"
+        yield Problem(f"{path}: arrival", which)
 
 
 def _texts(ask: Ask, path: str) -> Iterator[Problem]:
     tagged = _Tally()
+    up_to = _indexed(ask)
     for place, row in _rows(ask, path):
         try:
             found = read(row)
         except ValueError as fault:
             yield Counted(place, f"the row {fault}", 1)
             continue
-        tagged.add(tag_entries(found))
+        if row[SEQ] <= up_to:
+            tagged.add(tag_entries(found))
         doubt = _doubt(found)
         if doubt:
             yield Counted(place, doubt, 1)
@@ -156,18 +173,17 @@ def _texts(ask: Ask, path: str) -> Iterator[Problem]:
         yield from _tags_astray(ask, path)
 
 
+def _indexed(ask: Ask) -> int:
+    """Return up to which number rows are in the indexes; all when the number is damaged."""
+    found = [row for row in ask("SELECT indexed FROM arrival") if type(row[0]) is int]
+    return int(found[0][0]) if found else MOST_ARRIVALS
+
+
 def _rows(ask: Ask, path: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
     names = ", ".join(layout.NAMES)
     for table in ("patterns", "history"):
         for row in ask(f"SELECT {names} FROM {table}"):
             yield f"{path}: {table} row {row[SEQ]} (id {row[0]!r})", row
-
-
-def tag_entries(found: Record) -> list[tuple[str, int, int]]:
-    """Return what the tag index must hold for a record."""
-    context, meta = found.get("context"), found["_meta"]
-    tags = context.get("tags") if isinstance(context, dict) else None
-    return [(tag, meta["instant"], meta["seq"]) for tag in indexed_tags(tags)]
 
 
 class _Tally:
@@ -186,9 +202,10 @@ class _Tally:
 def _tags_astray(ask: Ask, path: str) -> Iterator[Problem]:
     """Compare the tags of each record with the index one by one, once it is known that they differ."""
     right = 0
+    up_to = _indexed(ask)
     for place, row in _rows(ask, path):
         try:
-            entries = tag_entries(read(row))
+            entries = tag_entries(read(row)) if row[SEQ] <= up_to else ()
         except ValueError:
             continue
         for entry in entries:

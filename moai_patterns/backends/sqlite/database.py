@@ -37,7 +37,7 @@ FIRST_BOUND = 1 << 20
 # While it stays open the log costs nothing. A checkpoint of this size takes 4 ms; of four times the size
 # as much per save, and it is waited for four times as long.
 LATER_BOUND = 4 << 20
-_LOOK_EVERY = 8  # commits
+_LOOK_EVERY = 16  # commits
 _MANY = 64  # rows
 # A log of that size has to find room in the file before it gives up its own, and a removal to be logged.
 RESERVE = LATER_BOUND + (1 << 20)
@@ -158,13 +158,14 @@ class Database:
 
     def attempt(self, action: Callable[[], T], end: float) -> T:
         """Return what `action` returns; try again while other processes are in the way, then translate."""
-        waiting = Waiting(end)
+        waiting: Waiting | None = None
         while True:
             try:
                 return action()
             except UnicodeDecodeError:  # SQLite quotes the schema in its message
                 raise faults.damage(self.path, "the schema is damaged: it is no UTF-8") from None
             except sqlite3.Error as error:
+                waiting = waiting or Waiting(end)
                 if not faults.passing(error) or not waiting.goes_on():
                     raise faults.translate(error, self.path) from error
 
@@ -365,9 +366,6 @@ def log_reaches(path: str, size: int) -> bool:
     except OSError:
         return False
     try:
-        os.lseek(descriptor, 16, os.SEEK_SET)
-        salts = os.read(descriptor, 8)
-        os.lseek(descriptor, place + 8, os.SEEK_SET)
-        return os.read(descriptor, 8) == salts
+        return fileops.read_at(descriptor, 8, place + 8) == fileops.read_at(descriptor, 8, 16)
     finally:
         os.close(descriptor)

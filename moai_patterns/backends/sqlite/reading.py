@@ -54,6 +54,12 @@ class _Reader:
         while self.cursors:
             self.cursors.pop().close()
 
+    def end(self) -> None:
+        """End the statements, and the transaction that keeps them at one moment."""
+        self.close_cursors()
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+
 
 def decoded(text: bytes) -> str:
     """Decode UTF-8, with lone surrogates for what is none."""
@@ -111,15 +117,17 @@ class Readers:
         finally:
             self._give_back(reader)
 
-    def rows(self, sql: str, parameters: Parameters = ()) -> Iterator[Any]:
-        """Return the rows of one statement, all of one moment: that of this call.
+    def rows(
+        self, sql: str, parameters: Parameters = (), *, before: str = ""
+    ) -> tuple[list[Any], Iterator[Any]]:
+        """Return the rows of a statement, all of one moment: that of this call; first those of `before`.
 
-        They are streamed; the connection is free again when the iterator is at its end, closed or
-        collected. Until then the log cannot be emptied beyond that moment.
+        The latter are known to be few, and none where it is empty. The others are streamed; the connection is
+        free again when the iterator is at its end, closed or collected. Until then the log cannot be emptied
+        beyond that moment.
         """
-        rows = self._rows(sql, parameters)
-        next(rows)  # runs the statement to its first row, and only then it has its moment
-        return rows
+        rows = self._rows(sql, parameters, before)
+        return next(rows), rows  # runs the statement to its first row, and only then it has its moment
 
     @contextmanager
     def moment(self, *, lenient: bool = False) -> Iterator[Ask]:
@@ -141,21 +149,29 @@ class Readers:
             yield ask
         finally:
             if not reader.inherited:
-                self._work(reader, reader.close_cursors)
-                self._work(reader, lambda: reader.connection.execute("ROLLBACK"))
+                self._work(reader, reader.end)
                 reader.connection.text_factory = str
             self._give_back(reader)
 
-    def _rows(self, sql: str, parameters: Parameters) -> Iterator[Any]:
+    def _rows(self, sql: str, parameters: Parameters, before: str) -> Iterator[Any]:
         reader = self._lease()
+
+        def begin() -> list[Any]:
+            if not before:
+                return []
+            if not reader.connection.in_transaction:
+                reader.connection.execute("BEGIN")
+            return reader.connection.execute(before).fetchall()
+
         try:
+            first = self._work(reader, begin)
             cursor = self._work(reader, lambda: reader.start(sql, parameters))
-            yield None
+            yield first
             while batch := self._work(reader, lambda: cursor.fetchmany(_AHEAD)):
                 yield from batch
         finally:
             if not reader.inherited:
-                self._work(reader, reader.close_cursors)
+                self._work(reader, reader.end)
             self._give_back(reader)
 
     def _work(self, reader: _Reader, action: Callable[[], T]) -> T:

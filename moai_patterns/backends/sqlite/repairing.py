@@ -23,6 +23,7 @@ from moai_patterns.backends.sqlite import checking, faults, layout, quarantine
 from moai_patterns.backends.sqlite.creation import make_draft
 from moai_patterns.backends.sqlite.database import Database, connect, log_size
 from moai_patterns.backends.sqlite.gaps import Gap, gaps
+from moai_patterns.backends.sqlite.indexing import tag_entries
 from moai_patterns.backends.sqlite.logfile import lost_commits
 from moai_patterns.backends.sqlite.reading import Readers, decoded
 from moai_patterns.backends.sqlite.rows import SEQ, read, record
@@ -273,8 +274,9 @@ class _Mending:
         connection.execute(checking.expected_schema()["table", "tags"])
         for name in TABLES:
             for row in connection.execute(f"SELECT {_NAMES} FROM {name}"):
-                entries = checking.tag_entries(record(row, self._path))
+                entries = tag_entries(record(row, self._path))
                 connection.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?, ?)", entries)
+        connection.execute("UPDATE patterns SET indexed = 1 WHERE indexed IS NOT 1")
 
     def _count_on(self, connection: sqlite3.Connection) -> None:
         """Make sure that no arrival number is given again of all that are known."""
@@ -288,7 +290,7 @@ class _Mending:
         removed = 0 if max(numbers) == present else max(numbers)
         connection.execute("DROP TABLE IF EXISTS arrival")
         connection.execute(checking.expected_schema()["table", "arrival"])
-        connection.execute("INSERT INTO arrival VALUES (?)", (removed,))
+        connection.execute("INSERT INTO arrival VALUES (?, ?)", (removed, present or 0))
 
     def _anew(self) -> tuple[str, str]:
         """Build a new database and put it in the place of this one; return where that is, and its rows."""

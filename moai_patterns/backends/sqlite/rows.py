@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
 
 from moai_patterns.backends.sqlite.faults import damage
+from moai_patterns.backends.sqlite.indexing import must_fit
 from moai_patterns.backends.sqlite.layout import NAMES
-from moai_patterns.backends.sqlite.write import checksum
+from moai_patterns.backends.sqlite.write import must_be_whole
 from moai_patterns.query import Query, Record
 
 SEQ = NAMES.index("seq")
+_KIND, _INSTANT = NAMES.index("pattern_type"), NAMES.index("instant")
 
 
 def records(rows: Iterable[tuple[Any, ...]], path: str) -> Iterator[Record]:
@@ -34,6 +36,37 @@ def answering(found: Iterable[Record], matches: Callable[[Record], bool], path: 
             seq = one["_meta"]["seq"]
             raise damage(path, f"an index names a record that does not answer the question (seq {seq})")
         yield one
+
+
+def waiting(rows: Iterable[tuple[Any, ...]], query: Query, path: str) -> list[Record]:
+    """Return what answers, limit aside, of the rows of `indexing.WAITING`, in the order of the query.
+
+    Raises `DamageError` for a row that is not as it was written, whether it answers or not: nobody knows; and
+    where row and `arrival` do not agree on whether it waits.
+    """
+    found = []
+    for *row, indexed, up_to in rows:
+        try:
+            must_fit(row[SEQ], indexed, up_to)
+            if indexed == 1:
+                continue
+            must_be_whole(row)
+        except ValueError as fault:
+            raise damage(path, f"the row with seq {row[SEQ]} (id {row[0]!r}) {fault}") from None
+        if _may_answer(row, query):  # half of the time goes into parsing
+            one = record(row, path)
+            if query.matches(one) and not query.passed(query.key(one)):
+                found.append(one)
+    return sorted(found, key=query.key, reverse=query.order == "newest")
+
+
+def _may_answer(row: Sequence[Any], query: Query) -> bool:
+    moment = row[_INSTANT]
+    return (
+        (query.since is None or query.since <= moment)
+        and (query.until is None or moment <= query.until)
+        and (query.kinds is None or row[_KIND] in query.kinds)
+    )
 
 
 def in_order(found: Iterable[Record], query: Query, path: str) -> Iterator[Record]:
@@ -60,7 +93,7 @@ def distinct(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
             yield row
 
 
-def record(row: tuple[Any, ...], path: str) -> Record:
+def record(row: Sequence[Any], path: str) -> Record:
     """Return the record of a row with the columns `layout.NAMES`.
 
     Raises `DamageError` naming the row, by an arrival number that no other table has.
@@ -71,7 +104,7 @@ def record(row: tuple[Any, ...], path: str) -> Record:
         raise damage(path, f"the row with seq {row[SEQ]} (id {row[0]!r}) {fault}") from None
 
 
-def read(row: tuple[Any, ...]) -> Record:
+def read(row: Sequence[Any]) -> Record:
     """Return the record of a row. Raises `ValueError` with what the row is or has instead."""
     (
         identity,
@@ -88,14 +121,9 @@ def read(row: tuple[Any, ...]) -> Record:
         operation,
         actor,
         extra,
-        written,
+        _,
     ) = row
-    try:
-        whole = checksum(row) == written
-    except UnicodeEncodeError:
-        raise ValueError("holds a text that is no UTF-8") from None
-    if not whole:
-        raise ValueError("is not as it was written")
+    must_be_whole(row)
     try:
         found: Record = {
             "pattern_id": identity,

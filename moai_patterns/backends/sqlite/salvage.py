@@ -20,12 +20,13 @@ DAMAGED = (sqlite3.Error, UnicodeDecodeError)
 _ROWS = "SELECT {names} FROM {table} NOT INDEXED WHERE seq BETWEEN ? AND ? ORDER BY seq"
 _NUMBERS = (
     "SELECT max(seq) FROM {table} NOT INDEXED",
-    "SELECT max(seq) FROM (SELECT seq FROM {table} INDEXED BY {table}_by_time)",
-    "SELECT max(seq) FROM (SELECT seq FROM {table} INDEXED BY {table}_by_kind)",
+    "SELECT max(seq) FROM (SELECT seq FROM {table} INDEXED BY sqlite_autoindex_{table}_1)",
+    "SELECT max(seq) FROM (SELECT seq FROM {table} INDEXED BY {table}_by_time{listed})",
+    "SELECT max(seq) FROM (SELECT seq FROM {table} INDEXED BY {table}_by_kind{listed})",
     "SELECT max(seq) FROM tags",
     "SELECT max(highest_removed) FROM arrival",
 )
-_KNOWN = "SELECT seq, pattern_id FROM {table} INDEXED BY {table}_by_time"
+_KNOWN = "SELECT seq, pattern_id FROM {table} INDEXED BY sqlite_autoindex_{table}_1"
 
 Row = tuple[Any, ...]
 
@@ -50,7 +51,8 @@ class Table:
         self._connection = connection
         self.name = name
         self.missed: list[tuple[int, int]] = []
-        self.highest = max(_number(connection, sql.format(table=name)) for sql in _NUMBERS)
+        listed = " WHERE indexed = 1" if name == "patterns" else ""
+        self.highest = max(_number(connection, sql.format(table=name, listed=listed)) for sql in _NUMBERS)
         self._read: set[int] = set()
         self._probes = 0
 

@@ -16,12 +16,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Sequence
+    from types import ModuleType
     from typing import Any
 
     Record = dict[str, Any]
     Encode = Callable[[object], bytes | str]
     Row = list[Any]
-    Tag = tuple[str, int, int]
+    Entry = tuple[str, int, int]
 else:
     sqlite3 = database.sqlite3
 
@@ -32,11 +33,17 @@ _INSERT = f"INSERT INTO patterns ({', '.join(layout.NAMES)}) VALUES ({_VALUES})"
 _UPDATE = (
     "UPDATE patterns SET pattern_type = ?2, timestamp = ?3, data = ?4, context = ?5, version = ?6, "
     f"seq = ifnull(?8, {_NEXT}), instant = ?9, revision = ?10, recorded_at = ?11, operation = ?12, "
-    "actor = ?13, extra = ?14, checksum = ?15 WHERE pattern_id = ?1 AND revision = ?10 - 1"
+    "actor = ?13, extra = ?14, checksum = ?15, indexed = NULL WHERE pattern_id = ?1 AND revision = ?10 - 1"
+)
+_LATER = _INSERT, _UPDATE
+_INDEXED = (
+    f"INSERT INTO patterns ({', '.join(layout.NAMES)}, indexed) VALUES ({_VALUES}, 1)",
+    _UPDATE.replace("indexed = NULL", "indexed = 1"),
 )
 _REMOVE = "DELETE FROM patterns WHERE pattern_id = ?1 AND (?2 IS NULL OR revision = ?2)"
-_TAG = "INSERT INTO tags (tag, instant, seq) VALUES (?, ?, ?)"
-_SEQ, _REVISION = 7, 9
+# One save in so many brings the indexes up to date.
+_INDEXED_EVERY = 64
+_SEQ, _INSTANT, _REVISION = 7, 8, 9
 _LOOK_AFTER = 0.01
 _ENVELOPE = frozenset(("pattern_id", "pattern_type", "timestamp", "data", "context", "version", "_meta"))
 _META = frozenset(("instant", "revision", "recorded_at", "operation", "actor", "seq"))
@@ -85,8 +92,8 @@ class TableWriter:
         """
         if not add and not remove:
             return 0
-        rows, tags = _rows(add, encode or _default_encode())
-        return self.transact(lambda connection: _write(connection, rows, tags, remove))
+        rows = _rows(add, encode or _default_encode())
+        return self.transact(lambda connection: _write(connection, add, rows, remove))
 
     def transact(self, action: Callable[[sqlite3.Connection], int]) -> int:
         """Return what `action` returns, which runs on the writing connection and commits or raises.
@@ -227,54 +234,68 @@ class TableWriter:
 
 def _write(
     connection: sqlite3.Connection,
+    add: Sequence[Record],
     rows: list[Row],
-    tags: list[Tag],
     remove: Sequence[tuple[str, int | None]],
 ) -> int:
-    if len(rows) == 1 and not tags and not remove:
+    removed, at_once = 0, False
+    if len(rows) == 1 and not remove and rows[0][_REVISION] == 1:
         rows[0][_SEQ] = None
-        _add(connection, rows)
-        return 0
-    removed = 0
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        if remove:
-            removed = connection.executemany(_REMOVE, remove).rowcount
-        (first,) = connection.execute(f"SELECT {_NEXT}").fetchone()
-        for seq, row in enumerate(rows, start=first):
-            row[_SEQ] = seq
-        _add(connection, rows)
-        connection.executemany(_TAG, [(tag, instant, first + place) for tag, instant, place in tags])
-        connection.execute("COMMIT")
-    except BaseException:
-        roll_back(connection)
-        raise
+        first = _insert(connection, rows, _INSERT)
+    else:
+        with Transaction(connection):
+            if remove:
+                removed = connection.executemany(_REMOVE, remove).rowcount
+            (first,) = connection.execute(f"SELECT {_NEXT}").fetchone()
+            if type(first) is int:  # else the statement that asks for it again says that it is none
+                for seq, row in enumerate(rows, start=first):
+                    row[_SEQ] = seq
+            # So many are not worth a second visit; what waits before them has to go first.
+            at_once = len(rows) >= _INDEXED_EVERY and not _indexing().catch_up(connection)
+            _add(connection, rows, *(_INDEXED if at_once else _LATER))
+            if at_once:
+                _add_tags(connection, add, rows)
+    if not at_once and first // _INDEXED_EVERY != (first + len(rows)) // _INDEXED_EVERY:
+        try:
+            _indexing().index(connection)
+        except sqlite3.Error:
+            return removed  # what was to be saved is committed; a later save, or `reclaim`, indexes it
     return removed
 
 
-def _add(connection: sqlite3.Connection, rows: list[Row]) -> None:
+def _add_tags(connection: sqlite3.Connection, add: Sequence[Record], rows: list[Row]) -> None:
+    entries: list[Entry] = []
+    listed = _indexing().listed
+    for record, row in zip(add, rows, strict=True):
+        entries += listed(record.get("context"), row[_INSTANT], row[_SEQ])
+    _indexing().add_tags(connection, entries, rows[-1][_SEQ])
+
+
+def _add(connection: sqlite3.Connection, rows: list[Row], insert: str, update: str) -> None:
     """Insert first revisions in runs, and update heads one by one in between."""
     start = 0
     for place, row in enumerate(rows):
         if row[_REVISION] != 1:
-            _insert(connection, rows[start:place])
-            if connection.execute(_UPDATE, row).rowcount != 1:
+            _insert(connection, rows[start:place], insert)
+            if connection.execute(update, row).rowcount != 1:
                 raise _conflict(connection, row)
             start = place + 1
-    _insert(connection, rows[start:] if start else rows)
+    _insert(connection, rows[start:] if start else rows, insert)
 
 
-def _insert(connection: sqlite3.Connection, rows: list[Row]) -> None:
+def _insert(connection: sqlite3.Connection, rows: list[Row], insert: str) -> int:
+    """Insert first revisions; return the number of a single one."""
     before = connection.total_changes
     try:
         if len(rows) == 1:
-            connection.execute(_INSERT, rows[0])
-        elif rows:
-            connection.executemany(_INSERT, rows)
+            return connection.execute(insert, rows[0]).lastrowid or 0
+        if rows:
+            connection.executemany(insert, rows)
     except sqlite3.IntegrityError as error:
         if error.sqlite_errorname != "SQLITE_CONSTRAINT_UNIQUE":
             raise
         raise _conflict(connection, rows[connection.total_changes - before]) from None
+    return 0
 
 
 def _conflict(connection: sqlite3.Connection, row: Row) -> ConflictError:
@@ -283,16 +304,41 @@ def _conflict(connection: sqlite3.Connection, row: Row) -> ConflictError:
     return ConflictError(f"{row[0]!r} is at revision {head}, so the next is {head + 1}, not {row[_REVISION]}")
 
 
+def _indexing() -> ModuleType:
+    """Return the module of the indexes: it loads a fast JSON parser, and one save in many needs it."""
+    from moai_patterns.backends.sqlite import indexing
+
+    return indexing
+
+
+class Transaction:
+    """A writing transaction in a `with` statement: committed at its end, undone by an exception."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        try:
+            if kind is None:
+                self._connection.execute("COMMIT")
+        finally:
+            roll_back(self._connection)
+
+
 def roll_back(connection: sqlite3.Connection) -> None:
     """Undo an open transaction; SQLite has undone it by itself after some errors."""
     if connection.in_transaction:
         connection.execute("ROLLBACK")
 
 
-def _rows(records: Sequence[Record], encode: Encode) -> tuple[list[Row], list[Tag]]:
-    """Return a row per record, and its tags with the place of the row."""
+def _rows(records: Sequence[Record], encode: Encode) -> list[Row]:
+    """Return a row per record."""
     rows: list[Row] = []
-    tags: list[Tag] = []
     for record in records:
         meta = record["_meta"]
         get = meta.get
@@ -304,13 +350,10 @@ def _rows(records: Sequence[Record], encode: Encode) -> tuple[list[Row], list[Ta
         text = None
         members = 5 + (version is not None)
         if "context" in record:
-            context = record["context"]
             members += 1
-            text = encode(context)
+            text = encode(record["context"])
             if type(text) is bytes:
                 text = text.decode()
-            if type(context) is dict and "tags" in context:
-                tags.extend((tag, instant, len(rows)) for tag in indexed_tags(context["tags"]))
         extra = None
         if len(record) != members or len(meta) != 4 + (actor is not None) or recorded is None:
             extra = _extra(record, encode)
@@ -332,7 +375,7 @@ def _rows(records: Sequence[Record], encode: Encode) -> tuple[list[Row], list[Ta
         ]
         row.append(checksum(row))
         rows.append(row)
-    return rows, tags
+    return rows
 
 
 def checksum(row: Sequence[Any]) -> int:
@@ -348,15 +391,14 @@ def checksum(row: Sequence[Any]) -> int:
     )
 
 
-def indexed_tags(tags: object) -> list[str]:
-    """Return the distinct tags of a record that the index can hold.
-
-    A text with NUL is left out: SQLite's JSON functions, by which a removal finds the entries, end
-    there in older versions.
-    """
-    if type(tags) is not list:
-        return []
-    return [tag for tag in dict.fromkeys(t for t in tags if isinstance(t, str)) if "\0" not in tag]
+def must_be_whole(row: Sequence[Any]) -> None:
+    """Raise `ValueError` with what is wrong with a row that is not as it was written."""
+    try:
+        whole = checksum(row) == row[-1]
+    except UnicodeEncodeError:
+        raise ValueError("holds a text that is no UTF-8") from None
+    if not whole:
+        raise ValueError("is not as it was written")
 
 
 def _extra(record: Record, encode: Encode) -> str | None:

@@ -91,21 +91,9 @@ tests/test_filesystem_locks.py::test_a_lock_whose_file_was_removed_is_taken_on_t
         name="a deferred transaction",
         breaks="a batch that reads before it writes fails on another writer's commit, or waits in vain",
         file="backends/sqlite/write.py",
-        old="""\
-    removed = 0
-    connection.execute("BEGIN IMMEDIATE")""",
-        new="""\
-    removed = 0
-    connection.execute("BEGIN")""",
+        old='        self._connection.execute("BEGIN IMMEDIATE")',
+        new='        self._connection.execute("BEGIN")',
         test="tests/test_sqlite_locks.py::test_a_batch_keeps_other_writers_out_from_its_first_look",
-    ),
-    Sabotage(
-        name="a deferred deletion",
-        breaks="what a deletion has read may be another record when it removes it",
-        file="backends/sqlite/backend.py",
-        old='            held.execute("BEGIN IMMEDIATE")',
-        new='            held.execute("BEGIN")',
-        test="tests/test_sqlite_locks.py::test_a_deletion_keeps_other_writers_out_while_it_reads",
     ),
     Sabotage(
         name="a checkpoint beside writers",

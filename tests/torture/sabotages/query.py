@@ -27,10 +27,10 @@ self.passed(self.key(record)))
         file="backends/sqlite/asking.py",
         old="""\
     if asked.exact and query.limit is not None:
-        sql += f" LIMIT {asked.bind(min(query.limit * times, _INT64))}\"""",
+        sql += f" LIMIT {asked.bind(min(query.limit * times""",
         new="""\
     if query.limit is not None:
-        sql += f" LIMIT {asked.bind(min(query.limit * times, _INT64))}\"""",
+        sql += f" LIMIT {asked.bind(min(query.limit * times""",
         test="""\
 tests/test_sqlite_rows.py::test_what_sql_does_not_know_is_left_to_the_condition[2-where3-numbers3]""",
     ),
@@ -39,7 +39,7 @@ tests/test_sqlite_rows.py::test_what_sql_does_not_know_is_left_to_the_condition[
         breaks="a record with two of the tags takes the place of another one",
         file="backends/sqlite/asking.py",
         old="asked.bind(min(query.limit * times, _INT64))",
-        new="asked.bind(min(query.limit, _INT64))",
+        new="asked.bind(min(query.limit * (times > 0), _INT64))",
         test="tests/test_sqlite_backend.py::test_a_record_with_several_of_the_tags_counts_once",
     ),
     Sabotage(

@@ -45,9 +45,9 @@ new.timestamp BEGIN""",
     Sabotage(
         name="a row's checksum is not looked at",
         breaks="a letter that was changed within a text is returned",
-        file="backends/sqlite/rows.py",
-        old="        whole = checksum(row) == written",
-        new="        whole = bool(checksum(row)) and written is not None",
+        file="backends/sqlite/write.py",
+        old="        whole = checksum(row) == row[-1]",
+        new="        whole = bool(checksum(row)) and row[-1] is not None",
         test="tests/test_sqlite_damage.py::test_a_changed_text_is_never_returned",
     ),
     Sabotage(
@@ -71,8 +71,8 @@ tests/test_sqlite_rows.py::test_a_change_of_any_column_is_damage[instant-1764374
         name="a lost update",
         breaks="of two savers of the same next revision the second replaces the first",
         file="backends/sqlite/write.py",
-        old='"actor = ?13, extra = ?14, checksum = ?15 WHERE pattern_id = ?1 AND revision = ?10 - 1"',
-        new='"actor = ?13, extra = ?14, checksum = ?15 WHERE pattern_id = ?1 AND revision <= ?10"',
+        old='checksum = ?15, indexed = NULL WHERE pattern_id = ?1 AND revision = ?10 - 1"',
+        new='checksum = ?15, indexed = NULL WHERE pattern_id = ?1 AND revision <= ?10"',
         test="tests/test_contract.py::TestSqlite::test_2_stale_or_skipped_revisions_are_refused",
     ),
     Sabotage(
@@ -110,17 +110,8 @@ a write]""",
         name="a refused batch is left open",
         breaks="what a refused batch had written is committed with the next",
         file="backends/sqlite/write.py",
-        old="""\
-    except BaseException:
-        roll_back(connection)
-        raise
-    return removed""",
-        new="""\
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("COMMIT")
-        raise
-    return removed""",
+        old="            if kind is None:",
+        new="            if self._connection.in_transaction:",
         test="tests/test_contract.py::TestSqlite::test_2_a_refused_batch_leaves_nothing",
     ),
     Sabotage(
@@ -161,9 +152,8 @@ a write]""",
         breaks="a scan shows what was written after it was asked for",
         file="backends/sqlite/reading.py",
         old="""\
-        next(rows)  # runs the statement to its first row, and only then it has its moment
-        return rows""",
-        new="        return (row for row in rows if row is not None)",
+        return next(rows), rows  # runs""",
+        new="        return [], (row for row in rows if type(row) is not list)  #",
         test="tests/test_sqlite_backend.py::test_a_scan_sees_the_moment_of_its_call",
     ),
     Sabotage(
@@ -226,5 +216,79 @@ created_at = ?7, \"""",
         old="        if self._commits % _LOOK_EVERY == 1 or",
         new="        if self._commits % _LOOK_EVERY == 9 or",
         test="tests/test_sqlite_processes.py::test_only_short_processes_keep_the_log_bounded",
+    ),
+    Sabotage(
+        name="what waits for the indexes is not looked at",
+        breaks="the records that came last are not found",
+        file="backends/sqlite/asking.py",
+        old="        return WAITING if self.tags is None",
+        new="        return '' if self.tags is None",
+        test="tests/test_sqlite_indexing.py::test_indexed_or_not_a_record_is_found",
+    ),
+    Sabotage(
+        name="revisions that wait for the index of tags are not looked at",
+        breaks="a superseded revision that came last has no tags",
+        file="backends/sqlite/asking.py",
+        old=""" or "history" not in self.tables else WAITING_TAGS""",
+        new=""" or True else WAITING_TAGS""",
+        test="tests/test_sqlite_indexing.py::test_indexed_or_not_a_record_is_found",
+    ),
+    Sabotage(
+        name="what waits comes in beyond the limit",
+        breaks="an answer is longer than was asked for",
+        file="backends/sqlite/backend.py",
+        old="        if (statement.repeats or late) and",
+        new="        if statement.repeats and",
+        test="tests/test_sqlite_indexing.py::test_indexed_or_not_a_record_is_found",
+    ),
+    Sabotage(
+        name="what waits and what is indexed are of two moments",
+        breaks="a record that gets into the indexes while somebody asks is not found",
+        file="backends/sqlite/reading.py",
+        old="""                reader.connection.execute("BEGIN")
+            return""",
+        new="""                pass
+            return""",
+        test="tests/test_sqlite_indexing.py::test_what_gets_into_the_indexes_meanwhile_is_found",
+    ),
+    Sabotage(
+        name="nobody compares what rows and arrival say of the indexes",
+        breaks="where the number of what is indexed was damaged, records are missing, and nobody is told",
+        file="backends/sqlite/indexing.py",
+        old="    if type(up_to) is not int or (indexed == 1) != (seq <= up_to):",
+        new="    if up_to == '':",
+        test="tests/test_sqlite_indexing.py::test_a_damaged_number_of_what_is_indexed_is_named[indexed + 3]",
+    ),
+    Sabotage(
+        name="a revision keeps its predecessor's place in the indexes",
+        breaks="a record is found where it was before it was changed",
+        file="backends/sqlite/write.py",
+        old=", indexed = NULL WHERE",
+        new=" WHERE",
+        test="tests/test_sqlite_indexing.py::test_indexed_or_not_a_record_is_found",
+    ),
+    Sabotage(
+        name="damaged rows are indexed by what is left of them",
+        breaks="a record whose tags were damaged is not found, and nobody is told",
+        file="backends/sqlite/indexing.py",
+        old="            must_be_whole(row)\n",
+        new="            pass\n",
+        test="tests/test_sqlite_indexing.py::test_a_damaged_row_that_waits_is_named",
+    ),
+    Sabotage(
+        name="a removal leaves out what waits for the index",
+        breaks="a removal leaves the records that came last",
+        file="backends/sqlite/backend.py",
+        old="        if statement.waiting and (fault := indexing.catch_up(held)):",
+        new="        if statement.sql == '' and (fault := indexing.catch_up(held)):",
+        test="tests/test_sqlite_indexing.py::test_indexed_or_not_a_record_is_found",
+    ),
+    Sabotage(
+        name="the indexes are never brought up to date",
+        breaks="each question reads all that was ever saved",
+        file="backends/sqlite/write.py",
+        old="    if not at_once and first // _INDEXED_EVERY != (first + len(rows)) // _INDEXED_EVERY:",
+        new="    if first < 0:",
+        test="tests/test_sqlite_indexing.py::test_one_save_in_so_many_brings_the_indexes_up_to_date[1]",
     ),
 )
