@@ -6,6 +6,7 @@ PYTEST_ARGS ?=
 UV_VERSION := 0.13.8
 UPGRADE ?=
 PART ?=
+ONLY ?=
 RESOLVE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --custom-compile-command 'make lock' $(UPGRADE)
 IN_VENV := .venv/bin/python
@@ -27,7 +28,7 @@ help:
 	@echo 'make types     mypy, strict'
 	@echo 'make pytest    the tests alone (PYTEST_ARGS="-k name", JOBS=0 for one process)'
 	@echo 'make torture   all cases of every promise, for hours; again to go on (PART="kills flips-tree")'
-	@echo 'make bench     the figures, as ratios (FULL=1 for the large ones)'
+	@echo 'make bench     the figures, as ratios (ONLY=save for some, FULL=1 for ten million, BASE=rev to compare)'
 	@echo 'make schemas   generate schemas/ and the compiled validator'
 	@echo 'make summary   generate IMPLEMENTATION_SUMMARY.md'
 	@echo 'make lock      resolve the locked environments anew'
@@ -58,8 +59,8 @@ coverage:
 torture: .venv/development.stamp
 	@PYTHONPATH=tests:. $(IN_VENV) -m torture whole $(PART)
 
-bench: .venv/development.stamp
-	@$(IN_VENV) -m benchmarks
+bench: .venv/bench.stamp
+	@$(IN_VENV) -m benchmarks $(or $(ONLY),--keep)
 
 schemas: .venv/installed.stamp
 	@$(IN_VENV) -m moai_patterns.validation.compiler
@@ -73,6 +74,7 @@ lock: .venv/installed.stamp
 	@$(PIP) uv==$(UV_VERSION)
 	@$(RESOLVE) pyproject.toml --all-extras .ci/install.in .ci/requirements.in --output-file .ci/requirements.lock
 	@$(RESOLVE) pyproject.toml .ci/install.in --constraints .ci/requirements.lock --output-file .ci/runtime.lock
+	@$(RESOLVE) .ci/bench.in --constraints .ci/requirements.lock --output-file .ci/bench.lock
 
 clean:
 	@rm -rf .venv build dist
@@ -102,4 +104,9 @@ again:
 .venv/development.stamp: .venv/installed.stamp .ci/requirements.lock
 	@echo 'environment: tools of development, from .ci/requirements.lock'
 	@$(LOCKED) -r .ci/requirements.lock
+	@touch $@
+
+.venv/bench.stamp: .venv/development.stamp .ci/bench.lock
+	@echo 'environment: what the figures are compared with, from .ci/bench.lock'
+	@$(LOCKED) -r .ci/bench.lock
 	@touch $@

@@ -1,61 +1,88 @@
-"""Stores of a given size, filled as captures would fill them: time-ordered ids, one kind after another."""
+"""Two stores of many records, filled once for all cases that ask them."""
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from moai_patterns import PatternStorage
-from moai_patterns.identifiers import new_id
+from moai_patterns.bench.cases import opened
+from moai_patterns.bench.samples import history, record
 from moai_patterns.instant import DAY, isoformat
+from moai_patterns.query import Record
 
-PER_DAY = 100_000
-NOON = DAY // 2
-BACKENDS = ("filesystem", "sqlite")
-
-
-def record(number: int, moment: int) -> dict[str, Any]:
-    """A record of about 490 bytes, as an agent's tool call leaves one behind."""
-    return {
-        "pattern_id": new_id(moment),
-        "pattern_type": "task_completion" if number % 2 else "agent_usage",
-        "timestamp": isoformat(moment),
-        "data": payload(number),
-        "context": context(number),
-    }
+_HOT = 2_000  # of the records of today are saved one by one, so that each is a file of its own
+_CHOSEN = 5_000
 
 
-def payload(number: int) -> dict[str, Any]:
-    """The data of the record of this number."""
-    shared = {"task_type": "code_generation", "duration_ms": number % 90_000, "success": number % 7 > 0}
-    if number % 2:
-        return shared | {"agent": "expert-backend", "files_created": number % 3, "tests_passed": number % 50}
-    return shared | {"agent_type": "reviewer", "tools_used": ["Read", "Edit"], "tokens_used": number % 9_000}
+@dataclass(frozen=True)
+class Stores:
+    """A tree that is compacted but for the records of today, and a database, with the same in both.
+
+    Attributes: `root` and `file`, where they lie; `cold` and `hot`, ids of records in segments and in files
+    of their own; `day`, a compacted one; `rest`, records of today that nobody has saved yet.
+    """
+
+    tree: PatternStorage
+    database: PatternStorage
+    root: Path
+    file: Path
+    cold: list[str]
+    hot: list[str]
+    day: str
+    rest: list[Record]
 
 
-def context(number: int) -> dict[str, Any]:
-    """The context of the record of this number."""
-    return {
-        "project_name": f"project-{number % 20}",
-        "session_id": f"session-{number // 500}",
-        "git_branch": "main",
-        "tags": ["bench", f"tag-{number % 10}"],
-    }
+class Filled:
+    """The stores, filled when the first case needs them: what asks for other cases does not wait.
 
+    Parameters:
+        directory: where they lie; it must exist.
+        count: how many records they hold with what is of today: a tenth, of which `rest` is nearly all.
+    """
 
-def history(count: int) -> Iterator[dict[str, Any]]:
-    """`count` records, 100,000 a day, of which the last day is today."""
-    first = (time.time_ns() // 1000 // DAY - (count - 1) // PER_DAY) * DAY
-    step = DAY // PER_DAY
-    for number in range(count):
-        yield record(number, first + number // PER_DAY * DAY + number % PER_DAY * step)
+    def __init__(self, directory: Path, count: int) -> None:
+        self.directory = directory
+        self.count = count
+        self._stack = ExitStack()
 
+    @cached_property
+    def stores(self) -> Stores:
+        """Both, open."""
+        begin = time.perf_counter()
+        end = time.time_ns() // 1000
+        count = self.count * 9 // 10
+        chosen = set(random.Random(0).sample(range(count), min(_CHOSEN, count // 2)))
+        past = history(count, end - DAY)
+        cold = [one["pattern_id"] for number, one in enumerate(past) if number in chosen]
+        random.Random(1).shuffle(cold)
+        today = [record(number, end + number - self.count) for number in range(count, self.count)]
+        tree = self._stack.enter_context(opened("filesystem", self.directory / "tree"))
+        database = self._stack.enter_context(opened("sqlite", self.directory / "database"))
+        for storage in (tree, database):
+            storage.save_many(history(count, end - DAY))
+            for one in today[:_HOT]:
+                storage.save(one)
+        tree.compress_old_files()
+        print(
+            f"# two stores of {self.count:,} records filled in {time.perf_counter() - begin:.0f} s",
+            flush=True,
+        )
+        return Stores(
+            tree,
+            database,
+            self.directory / "tree",
+            self.directory / "database.db",
+            cold,
+            [one["pattern_id"] for one in today[:_HOT]],
+            isoformat(end - 5 * DAY)[:10],
+            today[_HOT:],
+        )
 
-def filled(backend: str, path: Path, count: int) -> PatternStorage:
-    """An open storage with `count` records, everything before today compacted."""
-    storage = PatternStorage(backend, path, compression_threshold_days=0, maintenance_interval=None)
-    storage.save_many(history(count))
-    storage.compress_old_files()
-    return storage
+    def close(self) -> None:
+        """Close the stores; their files stay."""
+        self._stack.close()

@@ -13,7 +13,7 @@ from sources import imports, modules
 ROWS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
-    ("collect", "domains", "notebook", "repository", "scale", "strategies", "testing", "wrappers"),
+    ("bench", "collect", "domains", "notebook", "repository", "scale", "strategies", "testing", "wrappers"),
     ("storage",),
     ("maintenance",),
     ("lifecycle", "migrations"),
@@ -45,17 +45,21 @@ EMPTY = {"backends": "backends.base", "validation": "validation.sound"}
 HOMES: dict[str, tuple[str, ...]] = {
     "annotated_types": ("records", "validation.mirror", "validation.registry", "validation.typed"),
     "click": ("cli",),
+    "diskcache": ("bench",),
     "duckdb": ("notebook",),
     "hypothesis": ("testing",),
     "isal": ("backends.filesystem",),
     "jsonschema": ("validation.keywords", "validation.registry"),
+    "langgraph": ("bench",),
     "jsonschema_rs": ("validation.dialect", "validation.registry", "validation.verdict"),
-    "orjson": ("backends", "cli", "validation.verdict"),
+    "orjson": ("backends", "bench", "cli", "validation.verdict"),
     "pyarrow": ("notebook",),
     "pytest": ("testing",),
     "referencing": ("validation.references",),
     "rich": ("cli",),
-    "sqlite_utils": ("backends.sqlite",),
+    "sqlite_utils": ("backends.sqlite", "bench"),
+    "sqlitedict": ("bench",),
+    "tinydb": ("bench",),
     "typeguard": ("validation.typed",),
 }
 

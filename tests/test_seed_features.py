@@ -39,7 +39,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "P18 readable JSON": ("test_seed_features.py::test_a_stored_record_is_readable",),
     "P19 load by id in constant time": (
         "test_seed_compat.py::test_weakness_4_a_save_does_not_rewrite_what_is_there",
-        "test_project_bench.py::test_every_case_is_measured_on_every_persistent_backend",
+        "test_project_bench.py::test_every_case_is_measured_and_has_its_target",
     ),
     "P20 one database file": ("test_storage.py::test_stores_have_names",),
     "P21 queries by index": ("test_sqlite_backend.py::test_answers_come_from_indexes",),
@@ -78,7 +78,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "P40 coverage": ("../.ci/coverage_gate.py::",),
     "P41 a README that is true": ("test_docs_pages.py::test_every_block_of_a_page_runs_as_shown",),
     "P42 examples": ("test_examples.py::test_every_example_runs",),
-    "P43 cost": ("test_project_bench.py::test_every_case_is_measured_on_every_persistent_backend",),
+    "P43 cost": ("test_project_bench.py::test_every_case_is_measured_and_has_its_target",),
     "P44 one call per event": ("test_storage.py::test_capture_stamps_an_ordered_id_and_the_time",),
     "P45 docstrings": ("test_docs_docstrings.py::test_every_example_in_a_docstring_gives_what_it_shows",),
 }

@@ -16,6 +16,7 @@ from moai_patterns.cli.options import stores_beginning
 from moai_patterns.errors import PatternError
 
 COMMANDS = (
+    "bench",
     "capture",
     "check",
     "compact",
