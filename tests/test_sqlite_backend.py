@@ -360,7 +360,14 @@ def test_answers_come_from_indexes(backend: SqliteBackend, analysed: bool) -> No
             assert statement is not None
             plan = database.execute(f"EXPLAIN QUERY PLAN {statement.sql}", statement.parameters)
             steps = [step for (*_, step) in plan]
-            walked = [step for step in steps if step.startswith(("SCAN", "SEARCH"))]
+            # Of its one row a constant is made before.
+            once = {at for at, step in enumerate(steps) if steps[at - 1].startswith("SCALAR SUBQUERY")}
+            assert all(steps[at] == "SCAN arrival" for at in once)
+            walked = [
+                step
+                for at, step in enumerate(steps)
+                if at not in once and step.startswith(("SCAN", "SEARCH"))
+            ]
             assert {step.partition(" (")[0] for step in walked} == indexes, (name, steps)
             if "id" not in name:
                 assert "USE TEMP B-TREE FOR ORDER BY" not in steps, (name, steps)

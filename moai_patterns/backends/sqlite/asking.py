@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from moai_patterns.backends.sqlite import layout
-from moai_patterns.backends.sqlite.indexing import WAITING, WAITING_TAGS
+from moai_patterns.backends.sqlite.indexing import UP_TO, WAITING, WAITING_TAGS
 from moai_patterns.backends.sqlite.pushdown import superset
 from moai_patterns.conditions import condition
 from moai_patterns.query import Query
@@ -28,6 +28,10 @@ _ORDERS = {
     "arrival": "seq",
 }
 _INT64 = 2**63 - 1
+
+
+# A writer of an older layout, which has the file open yet, adds the tags of rows that wait.
+_IN_TAGS = f"t.seq <= {UP_TO}"
 
 
 class Statement(NamedTuple):
@@ -196,7 +200,7 @@ class _Asked:
         return f"json_each({self.bind(listed)}) AS listed", value
 
     def _by_tag(self, table: str, tag: str) -> tuple[str, list[str]]:
-        conditions = [f"t.tag = {self.bind(tag)}", *self._range("t"), *self._kinds("p")]
+        conditions = [f"t.tag = {self.bind(tag)}", _IN_TAGS, *self._range("t"), *self._kinds("p")]
         return f"tags AS t CROSS JOIN {table} AS p ON p.seq = t.seq", conditions
 
     def _passing(self) -> list[str]:
@@ -220,7 +224,7 @@ class _Asked:
             return []
         among = self._among("t.tag", self.tags)
         place = "t.instant = p.instant AND t.seq = p.seq"
-        return [f"EXISTS (SELECT 1 FROM tags AS t WHERE {among} AND {place})"]
+        return [f"EXISTS (SELECT 1 FROM tags AS t WHERE {among} AND {place} AND {_IN_TAGS})"]
 
     def _after(self, indexed: str) -> list[str]:
         if self.query.after is None:

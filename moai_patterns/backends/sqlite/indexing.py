@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 _NAMES = ", ".join(NAMES)
 _CONTEXT, _SEQ, _INSTANT = NAMES.index("context"), NAMES.index("seq"), NAMES.index("instant")
 _AT_ONCE = 4096  # rows
-_UP_TO = "(SELECT indexed FROM arrival)"
+UP_TO = "(SELECT indexed FROM arrival)"
 # Whole rows that are not in the indexes yet, after the last one that is; with what they and `arrival` say of
 # that (`must_fit`), for either may be damaged.
 WAITING = f"""
-    SELECT {_NAMES}, indexed, {_UP_TO} FROM patterns NOT INDEXED
-    WHERE seq >= ifnull((SELECT max(seq) FROM patterns NOT INDEXED WHERE seq <= {_UP_TO}), 0)"""
+    SELECT {_NAMES}, indexed, {UP_TO} FROM patterns NOT INDEXED
+    WHERE seq >= ifnull((SELECT max(seq) FROM patterns NOT INDEXED WHERE seq <= {UP_TO}), 0)"""
 WAITING_TAGS = (
-    f"{WAITING} UNION ALL SELECT {_NAMES}, NULL, {_UP_TO} FROM history NOT INDEXED WHERE seq > {_UP_TO}"
+    f"{WAITING} UNION ALL SELECT {_NAMES}, NULL, {UP_TO} FROM history NOT INDEXED WHERE seq > {UP_TO}"
 )
 _NEXT = f"{WAITING_TAGS} ORDER BY seq LIMIT {_AT_ONCE}"
-_LIST = f"UPDATE patterns SET indexed = 1 WHERE seq > {_UP_TO} AND seq <= ?1 AND indexed IS NULL"
+_LIST = f"UPDATE patterns SET indexed = 1 WHERE seq > {UP_TO} AND seq <= ?1 AND indexed IS NULL"
 
 
 def index(connection: sqlite3.Connection) -> int:
