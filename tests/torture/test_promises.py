@@ -10,6 +10,8 @@ from torture.promise import Promise
 from torture.promises import found
 from torture.running import run_apart
 
+# Cases are run by other processes: all count them alike.
+pytestmark = pytest.mark.as_shipped
 SHARDS = [
     pytest.param(promise, shard, id=f"{promise.name}-{shard + 1}")
     for promise in found().values()

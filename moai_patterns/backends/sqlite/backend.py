@@ -235,7 +235,7 @@ class SqliteBackend(BackendBase):
         Pages from the end of the file move into the free ones by way of the log, so on a full disk the
         steps become smaller.
         """
-        self._writer.checkpoint()  # what is written here could overwrite what is lost in a damaged log
+        self._writer.keep_damaged_log()  # what is written here could take the place of what is lost in it
         self._freeing(partial(self._writer.transact, indexing.index))
         pages, left, before = _RECLAIM_PAGES, -1, None
         while left and left != before:

@@ -245,6 +245,16 @@ class Database:
         elif log:
             self._keep_damaged(log)
 
+    def keep_damaged_log(self) -> None:
+        """Put the log into the quarantine if it was there before this process and is damaged.
+
+        Raises `BusyError` when others keep it from being looked at alone.
+        """
+        if self._inherits:
+            with self.lock.held(timeout=self.timeout):
+                if log := self._inherited_log():
+                    self._keep_damaged(log)
+
     def _inherited_log(self) -> BinaryIO | None:
         """Open the log if it was there before this process and has not been looked at."""
         if not self._inherits or os.name != "posix":  # elsewhere nobody could remove it while it is open

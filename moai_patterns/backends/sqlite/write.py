@@ -153,6 +153,17 @@ class TableWriter:
             end = time.monotonic() + self.database.timeout
             return self.database.checkpoint(self._ready(end), "TRUNCATE", wait=self.database.timeout)
 
+    def keep_damaged_log(self) -> None:
+        """Put a damaged log into the quarantine before anything is written into it. Raises `StoreError`."""
+        with self._mutex:
+            try:
+                self._ready(time.monotonic() + self.database.timeout)
+                self.database.keep_damaged_log()
+            except StoreError:
+                raise
+            except OSError as error:
+                raise faults.from_system(error, self.database.path) from error
+
     def close(self, *, checkpoint: bool = True) -> None:
         """Close the connection; a second call does nothing.
 

@@ -33,7 +33,7 @@ _POINTS = {
     ("filesystem", "maintain"): 2750,
     ("filesystem", "save"): 66,
     ("filesystem", "many"): 66,
-    ("sqlite", "compact"): 200,
+    ("sqlite", "compact"): 260,
     ("sqlite", "retain"): 300,
     ("sqlite", "maintain"): 320,
     ("sqlite", "save"): 145,
