@@ -137,3 +137,13 @@ def test_civil_days_follow_the_calendar(day: int) -> None:
 def test_a_fraction_is_one_of_a_second(fraction: str, microseconds: int) -> None:
     """However many digits it has: what is missing is zero, what is beyond the sixth is cut off."""
     assert instant(f"1970-01-01T00:00:00.{fraction}Z") == microseconds
+
+
+def test_what_was_read_before_changes_no_instant() -> None:
+    """Of more minutes than are remembered, and again when they are, each stamp is read for what it says."""
+    first = instant("2024-02-28T00:00:00.000001Z")
+    moments = [first + number * 60_000_000 + number for number in range(5000)]
+    for moment in moments + moments[:10]:
+        assert instant(isoformat(moment)) == moment
+    with pytest.raises(ValueError, match="00:00:60"):
+        instant("2024-02-28T00:00:60.000000Z")
