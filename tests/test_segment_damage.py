@@ -6,13 +6,20 @@ import errno
 import gzip
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from moai_patterns.backends.base import Batch
+from moai_patterns.backends.filesystem.backend import FilesystemBackend
 from moai_patterns.backends.filesystem.segment import Segment
 from moai_patterns.errors import DamageError
+from moai_patterns.instant import DAY
+from moai_patterns.query import Query
+from moai_patterns.testing.pools import MIDNIGHT
+from moai_patterns.testing.pools import stored as saved
 from segments import START, anew, files, made, some, stored
 
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00"
@@ -264,3 +271,57 @@ def test_an_index_damaged_after_it_was_opened_is_made_anew(tmp_path: Path, damag
         assert record in segment.find(record["pattern_id"])
     assert segment.find("unknown") == []
     assert [problem.place for problem in segment.check(read_data=True)] == [str(index)]
+
+
+def _half(data: Path, index: Path) -> None:
+    index.unlink()
+    raw = bytearray(data.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    data.write_bytes(raw)
+
+
+def _cut(data: Path, index: Path) -> None:
+    index.unlink()
+    data.write_bytes(b"")
+
+
+def _gone(data: Path, index: Path) -> None:
+    data.unlink()
+
+
+@pytest.mark.parametrize("late", [1, 2], ids=["hot file", "journal"])
+@pytest.mark.parametrize("damage", [_half, _cut, _gone])
+def test_a_damaged_segment_costs_no_record_that_came_later(
+    tmp_path: Path, damage: Callable[[Path, Path], None], late: int
+) -> None:
+    """A compaction removes what a segment holds, not what it may hold; and other days are compacted."""
+    day = MIDNIGHT // DAY
+    with closing(FilesystemBackend(str(tmp_path / "tree"))) as store:
+        store.write(Batch([saved(f"r{number:03}", MIDNIGHT + number) for number in range(300)]))
+        store.compact([day])
+    (data,) = tmp_path.glob("tree/*/*/*/*.jsonl.gz")
+    damage(data, data.with_name(data.name.replace(".jsonl.gz", ".idx")))
+    with closing(FilesystemBackend(str(tmp_path / "tree"))) as store:
+        store.write(Batch([saved(f"z{number}", MIDNIGHT + 500) for number in range(late)]))
+        store.write(Batch([saved("zzz", MIDNIGHT - 1)]))
+        for _ in range(2):
+            with pytest.raises(DamageError, match=data.name):
+                store.compact([day - 1, day])
+            assert all(store.get(f"z{number}") is not None for number in range(late))
+            with pytest.raises(DamageError):
+                list(store.scan(Query(limit=None)))
+        assert len(list(tmp_path.glob("tree/*/*/28/*.jsonl.gz"))) == 1
+        assert store.get("zzz") is not None
+
+
+def test_a_damaged_segment_is_not_counted_by_guess(tmp_path: Path) -> None:
+    """Whether it holds what lies beside it as a hot file decides the number, and nobody can tell."""
+    with closing(FilesystemBackend(str(tmp_path / "tree"))) as store:
+        store.write(Batch([saved(f"r{number:03}", MIDNIGHT + number) for number in range(300)]))
+        store.compact([MIDNIGHT // DAY])
+    (data,) = tmp_path.glob("tree/*/*/*/*.jsonl.gz")
+    _half(data, data.with_name(data.name.replace(".jsonl.gz", ".idx")))
+    with closing(FilesystemBackend(str(tmp_path / "tree"))) as store:
+        store.write(Batch([saved("zzz", MIDNIGHT)]))
+        with pytest.raises(DamageError, match=data.name):
+            store.count(Query(limit=None))

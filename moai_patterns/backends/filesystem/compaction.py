@@ -17,6 +17,7 @@ import os
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from heapq import merge
 from itertools import chain
@@ -55,7 +56,7 @@ class Folding:
     def __init__(self, snapshot: Snapshot, days: Iterable[int]) -> None:
         self.snapshot = snapshot
         self.overlay = snapshot.overlay
-        self._held: dict[tuple[int, int], list[array[int] | None]] = {}
+        self._held: dict[tuple[int, int], list[array[int]]] = {}
         self.changed = {digest(identity): identity for identity in self.overlay.ids()}
         self.stale = {day for identity in self.changed.values() for day in self._stale(identity)}
         self.days = set(days)
@@ -85,19 +86,25 @@ class Folding:
     def is_held(self, cold: Cold, day: int, hashed: int, revision: int) -> bool:
         """Tell whether the segments of a day hold this revision."""
         if hashed not in self.changed:
-            return any(known is None or is_among(known, hashed) for known in self.hashes(cold, day))
+            return any(is_among(known, hashed) for known in self.hashes(cold, day))
         parts = [part for part in (cold.segment(name, day) for name in PARTS) if part is not None]
         found = (record for part in parts for record in part.find(self.changed[hashed]))
         return any(record["_meta"]["revision"] == revision for record in found)
 
-    def hashes(self, cold: Cold, day: int) -> list[array[int] | None]:
-        """Return what the segments of a day hold, by part: every line is looked for, one after the other."""
+    def hashes(self, cold: Cold, day: int) -> list[array[int]]:
+        """Return what the segments of a day hold for certain, by part: nothing where one cannot be read.
+
+        Every line is looked for, one after the other.
+        """
         place = cold.manifest.generation, day
         known = self._held.get(place)
         if known is None:
-            parts = (cold.segment(name, day) for name in PARTS)
-            known = [part.hashes() for part in parts if part is not None]
-            while sum(len(one or ()) for held in self._held.values() for one in held) > _HASHES:
+            known = []
+            for part in (cold.segment(name, day) for name in PARTS):
+                if part is not None:
+                    with suppress(DamageError):  # whoever rewrites the day says so
+                        known.append(part.hashes())
+            while sum(len(one) for held in self._held.values() for one in held) > _HASHES:
                 del self._held[next(iter(self._held))]
             self._held[place] = known
         return known

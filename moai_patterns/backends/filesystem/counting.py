@@ -83,6 +83,8 @@ def _by_facts(snapshot: Snapshot, day: int, query: Query, changed: set[int]) -> 
                 return None
             if heads is None or not heads.may_hold(hashed):
                 counts[kind] += 1
+            elif not heads.holds(hashed):
+                return None
     if query.kinds is not None:
         counts = Counter({kind: counts[kind] for kind in query.kinds if counts[kind]})
     return counts

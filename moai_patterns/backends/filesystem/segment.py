@@ -72,14 +72,17 @@ class Segment:
         ]
 
     def may_hold(self, hashed: int) -> bool:
-        """Tell by the side index alone whether an id with this hash is in here."""
+        """Tell by the side index alone whether an id with this hash may be in here: damage may hide it."""
         files = self._files()
         return bool(files.lost) or bool(files.places(hashed))
 
-    def hashes(self) -> array[int] | None:
-        """Return the hashes of all ids, ascending, eight bytes each; None where damage hides some."""
-        files = self._files()
-        return None if files.lost else files.hashes()
+    def holds(self, hashed: int) -> bool:
+        """Tell by the side index alone whether an id with this hash is in here, whatever damage hides."""
+        return bool(self._files().places(hashed))
+
+    def hashes(self) -> array[int]:
+        """Return the hashes that `holds` is true of, ascending, eight bytes each."""
+        return self._files().hashes()
 
     def scan(
         self,

@@ -42,7 +42,7 @@ def hot_files(tree: Tree, folding: Folding, cold: Cold, unflushed: set[str]) -> 
         for names in folding.snapshot.hot_names(day):
             for _, name, _, hashed in names:
                 try:
-                    is_cold = any(part.may_hold(hashed) for part in parts)
+                    is_cold = any(part.holds(hashed) for part in parts)
                     if is_cold or (hashed in removed and _is_gone(folding, day, name)):
                         unflushed.add(directory)
                         fileops.remove(os.path.join(directory, name))
@@ -175,7 +175,7 @@ def _kept(folding: Folding, cold: Cold, found: Journal) -> list[int]:
         for position in positions:
             hashed = found.hashes[position]
             if hashed not in folding.changed:
-                is_folded = any(known is None or is_among(known, hashed) for known in held)
+                is_folded = any(is_among(known, hashed) for known in held)
             else:
                 is_folded = _is_folded(folding, cold, found, position, day)
             if not is_folded:

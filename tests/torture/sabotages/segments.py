@@ -249,4 +249,30 @@ tests/test_filesystem_steps.py::test_what_comes_late_into_a_compacted_day_is_com
         new="            if day in days and segment.facts.seq_first >= _after(query):",
         test="tests/test_filesystem_tree.py::test_arrival_order_of_everything_reads_a_store_twice",
     ),
+    Sabotage(
+        name="a damaged segment counts as holding whatever it may hold",
+        breaks="a compaction removes what was saved into a day whose segment is damaged",
+        file="backends/filesystem/sweeping.py",
+        old="                    is_cold = any(part.holds(hashed) for part in parts)",
+        new="                    is_cold = any(part.may_hold(hashed) for part in parts)",
+        test="""\
+tests/test_segment_damage.py::test_a_damaged_segment_costs_no_record_that_came_later[_half-hot file]""",
+    ),
+    Sabotage(
+        name="a segment that cannot be read stops all",
+        breaks="one damaged day keeps all others from being compacted",
+        file="backends/filesystem/compaction.py",
+        old="                    with suppress(DamageError):",
+        new="                    with suppress():",
+        test="""\
+tests/test_segment_damage.py::test_a_damaged_segment_costs_no_record_that_came_later[_gone-hot file]""",
+    ),
+    Sabotage(
+        name="a damaged segment is counted by its facts",
+        breaks="a count leaves out what came late into a day whose segment is damaged",
+        file="backends/filesystem/counting.py",
+        old="            elif not heads.holds(hashed):",
+        new="            elif not heads.may_hold(hashed):",
+        test="tests/test_segment_damage.py::test_a_damaged_segment_is_not_counted_by_guess",
+    ),
 )
