@@ -206,7 +206,7 @@ begins anew
         name="what came during a compaction is swept",
         breaks="a record that was saved while its day was compacted is removed with its hot file",
         file="backends/filesystem/sweeping.py",
-        old="                    is_cold = any(part.may_hold(hashed) for part in parts)",
+        old="                    is_cold = any(part.holds(hashed) for part in parts)",
         new="                    is_cold = day in folding.days",
         test="tests/test_filesystem_steps.py::test_what_comes_during_a_compaction_stays",
     ),
