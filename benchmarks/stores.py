@@ -16,6 +16,7 @@ from moai_patterns.instant import DAY, isoformat
 from moai_patterns.query import Record
 
 _HOT = 2_000  # of the records of today are saved one by one, so that each is a file of its own
+_LOOSE = 100_000
 _CHOSEN = 5_000
 
 
@@ -42,7 +43,8 @@ class Filled:
 
     Parameters:
         directory: where they lie; it must exist.
-        count: how many records they hold with what is of today: a tenth, of which `rest` is nearly all.
+        count: how many records they hold with what is of today: a tenth, or the last 100,000 of more than a
+            million; nearly all of these are `rest`.
     """
 
     def __init__(self, directory: Path, count: int) -> None:
@@ -55,7 +57,7 @@ class Filled:
         """Both, open."""
         begin = time.perf_counter()
         end = time.time_ns() // 1000
-        count = self.count * 9 // 10
+        count = self.count - min(self.count // 10, _LOOSE)
         chosen = set(random.Random(0).sample(range(count), min(_CHOSEN, count // 2)))
         past = history(count, end - DAY)
         cold = [one["pattern_id"] for number, one in enumerate(past) if number in chosen]
