@@ -55,6 +55,7 @@ if TYPE_CHECKING:  # the same names for type checkers; a test compares the two l
     from moai_patterns.storage import Session as Session
     from moai_patterns.storage import StorageConfig as StorageConfig
     from moai_patterns.storage import open_store as open_store
+    from moai_patterns.where import parse_condition as parse_condition
 
 _HOME = {
     "backends.base": ("Backend", "BackendBase", "Batch", "Problem", "Removal", "Repair"),
@@ -90,6 +91,7 @@ _HOME = {
     "saving": ("Saved",),
     "schema": ("PatternSchema", "Violation", "json_schema", "kinds", "register"),
     "storage": ("PatternStorage", "Session", "StorageConfig", "open_store"),
+    "where": ("parse_condition",),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 

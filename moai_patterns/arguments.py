@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from moai_patterns.conditions import shortened
 from moai_patterns.errors import QueryError
 from moai_patterns.validation.compiled import encodable
+from moai_patterns.values import shortened
 
 _LONGEST = 1_000_000  # seconds: SQLite counts the milliseconds that it waits in 31 bits
 

@@ -2,39 +2,40 @@
 
 One definition for every backend:
 
-- A path names members of objects, and elements of arrays by their number.
+- A path names members of objects, and elements of arrays by their number. It begins with `data` or `context`,
+  or is one of `pattern_id`, `pattern_type`, `version` and `timestamp`.
 - `==` and `!=` compare JSON values: numbers by value, `True` never equals `1`, `None` only `None`.
 - `<`, `<=`, `>`, `>=` hold between two numbers or two texts (by code point), otherwise they fail.
+- `contains` holds for a text inside a text, and for a value among the elements of an array.
+- `startswith` and `matches` hold for texts alone.
+- `timestamp` compares instants, by whatever zone they are written in; a date alone is the whole local day.
 - On a path that the record lacks every comparison fails, `!=` too; `~` turns an outcome round.
 """
 
 from __future__ import annotations
 
+import json
 import operator
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as slot
-from reprlib import Repr
+from datetime import date
+from functools import lru_cache
 from typing import Any, Literal
 
-from moai_patterns.errors import QueryError
+from moai_patterns.errors import QueryError, SchemaError
+from moai_patterns.instant import FIRST, LAST, instant, isoformat
+from moai_patterns.moments import bound
+from moai_patterns.values import DEEPEST, MISSING, comparable, hashable, literal, reach, same, shortened, text
 
-Relation = Literal["==", "!=", "<", "<=", ">", ">=", "in", "exists"]
-_ORDER: dict[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
+Relation = Literal["==", "!=", "<", "<=", ">", ">=", "in", "exists", "contains", "startswith", "matches"]
 _ROOTS = ("data", "context")
-_DEEPEST = 100
-_SHOWN = 80
-_BOUNDED = Repr()
-_BOUNDED.maxlevel = 8
-_BOUNDED.maxlist = _BOUNDED.maxtuple = _BOUNDED.maxdict = _BOUNDED.maxset = _BOUNDED.maxfrozenset = 20
-_BOUNDED.maxstring = _BOUNDED.maxlong = _BOUNDED.maxother = 2 * _SHOWN
-MISSING = object()
+_TEXTS = ("pattern_id", "pattern_type", "version")
+_TIME = ("timestamp",)
+# What the text form takes for a step as it is.
+_PLAIN = re.compile(r"[\w$@/-]+")
 
 
 class Condition(ABC):
@@ -79,20 +80,82 @@ class Compare(Condition):
         return hash(self._key())
 
     def _key(self) -> tuple[Any, ...]:
-        return (self.path, self.relation, _hashable(self.value))
+        return (self.path, self.relation, hashable(self.value))
 
     def matches(self, record: Mapping[str, Any]) -> bool:
         """Tell whether the record passes."""
         found = reach(record, self.path)
+        return found is not MISSING and _TESTS[self.relation](found, self.value)
+
+    def __str__(self) -> str:
+        """Return it as `parse_condition` reads it."""
+        path = spelled(self.path)
         if self.relation == "exists":
-            return found is not MISSING
-        if found is MISSING:
-            return False
-        if self.relation == "in":
-            return any(same(found, value) for value in self.value)
-        if self.relation in _ORDER:
-            return comparable(found, self.value) and _ORDER[self.relation](found, self.value)
-        return same(found, self.value) == (self.relation == "==")
+            return f"{path} exists"
+        values = list(self.value) if self.relation == "in" else self.value
+        return f"{path} {self.relation} {json.dumps(values, ensure_ascii=False)}"
+
+
+def _ordered(relation: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    return lambda found, value: comparable(found, value) and relation(found, value)
+
+
+def _contains(found: Any, value: Any) -> bool:
+    if isinstance(found, str):
+        return isinstance(value, str) and value in found
+    return isinstance(found, list) and any(same(item, value) for item in found)
+
+
+@lru_cache(maxsize=256)
+def _search(pattern: str) -> Callable[[Any], bool]:
+    from moai_patterns.validation.dialect import holds
+
+    return holds("pattern", pattern)
+
+
+_TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "==": same,
+    "!=": lambda found, value: not same(found, value),
+    "<": _ordered(operator.lt),
+    "<=": _ordered(operator.le),
+    ">": _ordered(operator.gt),
+    ">=": _ordered(operator.ge),
+    "in": lambda found, value: any(same(found, each) for each in value),
+    "exists": lambda found, value: True,
+    "contains": _contains,
+    "startswith": lambda found, value: isinstance(found, str) and found.startswith(value),
+    "matches": lambda found, value: isinstance(found, str) and _search(value)(found),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Between(Condition):
+    """The record's instant lies between two, in UTC microseconds; both count, and None is no bound."""
+
+    low: int | None
+    high: int | None
+
+    def matches(self, record: Mapping[str, Any]) -> bool:
+        """Tell whether the record passes; one that was never stored goes by its timestamp."""
+        meta = record.get("_meta")
+        moment = instant(record["timestamp"]) if meta is None else meta["instant"]
+        return not (
+            (self.low is not None and moment < self.low) or (self.high is not None and moment > self.high)
+        )
+
+    def __str__(self) -> str:
+        """Return it as `parse_condition` reads it."""
+        parts = []
+        if self.low is not None:
+            # What nothing can come after has no text of its own.
+            parts.append(f">= {_stamp(self.low)}" if self.low <= LAST else f"> {_stamp(LAST)}")
+        if self.high is not None:
+            parts.append(f"<= {_stamp(self.high)}" if self.high >= FIRST else f"< {_stamp(FIRST)}")
+        return f"({' and '.join(f'timestamp {part}' for part in parts)})"
+
+
+def _stamp(moment: int) -> str:
+    return f'"{isoformat(moment)}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +172,10 @@ class Every(Condition):
         """Tell whether the record passes."""
         return all(part.matches(record) for part in self.parts)
 
+    def __str__(self) -> str:
+        """Return it as `parse_condition` reads it."""
+        return _joined(" and ", self.parts) or "true"
+
 
 @dataclass(frozen=True, slots=True)
 class Either(Condition):
@@ -123,6 +190,10 @@ class Either(Condition):
     def matches(self, record: Mapping[str, Any]) -> bool:
         """Tell whether the record passes."""
         return any(part.matches(record) for part in self.parts)
+
+    def __str__(self) -> str:
+        """Return it as `parse_condition` reads it."""
+        return _joined(" or ", self.parts) or "false"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,18 +213,28 @@ class Not(Condition):
         """Tell whether the record passes."""
         return not self.part.matches(record)
 
+    def __str__(self) -> str:
+        """Return it as `parse_condition` reads it."""
+        return f"not ({self.part})"
+
+
+def _joined(word: str, parts: Iterable[Condition]) -> str:
+    return word.join(f"({part})" if isinstance(part, (Every, Either)) else str(part) for part in parts)
+
 
 def _levels(parts: Iterable[Condition]) -> int:
     levels = 1 + max((part.levels for part in parts), default=0)
-    if levels > _DEEPEST:
-        raise QueryError(f"the conditions nest more than {_DEEPEST} levels deep; join them side by side")
+    if levels > DEEPEST:
+        raise QueryError(f"the conditions nest more than {DEEPEST} levels deep; join them side by side")
     return levels
 
 
 class field:  # noqa: N801  reads as a word of the query, like a function
-    """A path into `data` or `context`, to be compared with a JSON value.
+    """A path into a record, to be compared with a JSON value.
 
-    `path` is dotted; further arguments are single steps that may contain dots themselves.
+    `path` is dotted, and begins with `data` or `context`, or is one of `pattern_id`, `pattern_type`,
+    `version` and `timestamp`; further arguments are single steps that may contain dots themselves. What
+    `timestamp` is compared with is a time, as for `start_date`.
     Raises `QueryError` for an empty step, another root, or a value that JSON does not have.
 
     >>> record = {"data": {"duration_ms": 7, "tools": ["Bash"]}, "context": {}}
@@ -170,34 +251,76 @@ class field:  # noqa: N801  reads as a word of the query, like a function
         if not isinstance(path, str) or not all(isinstance(step, str) for step in steps):
             raise QueryError(f"a path is made of text, not {shortened(path)} {shortened(steps)}")
         self.path = tuple(map(text, (*path.split("."), *steps)))
-        if "" in self.path or self.path[0] not in _ROOTS:
-            raise QueryError(
-                f"the path {shortened(path)} must begin with data or context and have no empty step"
-            )
+        if "" in self.path:
+            raise QueryError(f"the path {shortened(path)} has an empty step")
+        if self.path[0] in (*_TEXTS, *_TIME):
+            if len(self.path) > 1:
+                raise QueryError(f"{self.path[0]} is a text; the path {shortened(path)} leads nowhere in it")
+        elif self.path[0] not in _ROOTS:
+            known = ", ".join((*_ROOTS, *_TEXTS))
+            raise QueryError(f"the path {shortened(path)} begins with none of {known} and {_TIME[0]}")
 
     def __eq__(self, value: object) -> Condition:  # type: ignore[override]
-        return Compare(self.path, "==", literal(value))
+        return self._compared("==", literal, value)
 
     def __ne__(self, value: object) -> Condition:  # type: ignore[override]
-        return Compare(self.path, "!=", literal(value))
+        return self._compared("!=", literal, value)
 
-    def __lt__(self, value: float | str) -> Condition:
-        return Compare(self.path, "<", _ordered(value))
+    def __lt__(self, value: object) -> Condition:
+        return self._compared("<", _with_order, value)
 
-    def __le__(self, value: float | str) -> Condition:
-        return Compare(self.path, "<=", _ordered(value))
+    def __le__(self, value: object) -> Condition:
+        return self._compared("<=", _with_order, value)
 
-    def __gt__(self, value: float | str) -> Condition:
-        return Compare(self.path, ">", _ordered(value))
+    def __gt__(self, value: object) -> Condition:
+        return self._compared(">", _with_order, value)
 
-    def __ge__(self, value: float | str) -> Condition:
-        return Compare(self.path, ">=", _ordered(value))
+    def __ge__(self, value: object) -> Condition:
+        return self._compared(">=", _with_order, value)
+
+    def _compared(self, relation: Relation, checked: Callable[[object], Any], value: object) -> Condition:
+        if self.path == _TIME:
+            return _timed(relation, value)
+        return Compare(self.path, relation, checked(value))
 
     def in_(self, values: Iterable[Any]) -> Condition:
         """The value equals one of these."""
         if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
             raise QueryError(f"in_ takes a list of values, not {shortened(values)}")
+        if self.path == _TIME:
+            return Either(tuple(_timed("==", value) for value in values))
         return Compare(self.path, "in", tuple(literal(value) for value in values))
+
+    def contains(self, value: object) -> Condition:
+        """The value is a text with this text in it, or an array with an element that equals this.
+
+        >>> record = {"data": {"command": "make test", "tools": ["Read", "Bash"]}}
+        >>> (field("data.command").contains("test") & field("data.tools").contains("Bash")).matches(record)
+        True
+        """
+        return Compare(self._not_the_time("contains"), "contains", literal(value))
+
+    def startswith(self, value: str) -> Condition:
+        """The value is a text that begins so."""
+        return Compare(self._not_the_time("startswith"), "startswith", _text("startswith", value))
+
+    def matches(self, pattern: str) -> Condition:
+        r"""The value is a text in which this regular expression is found.
+
+        It runs in time that grows with the text alone, so there are no back-references and no look-around.
+        The syntax is ECMA 262's, as in JSON Schema's `pattern`; `(?i)` at its beginning ignores case.
+        Raises `QueryError` for another expression.
+
+        >>> field("data.command").matches(r"^make\b").matches({"data": {"command": "make test"}})
+        True
+        """
+        path, wanted = self._not_the_time("matches"), _text("matches", pattern)
+        try:
+            _search(wanted)
+        except SchemaError as error:
+            reason = str(error).partition("$.pattern: ")[2] or str(error)
+            raise QueryError(f"{shortened(wanted)} cannot be matched: {reason}") from None
+        return Compare(path, "matches", wanted)
 
     def exists(self) -> Condition:
         """The path is there, whatever its value; null counts."""
@@ -205,7 +328,35 @@ class field:  # noqa: N801  reads as a word of the query, like a function
 
     def is_null(self) -> Condition:
         """The path is there and null."""
-        return Compare(self.path, "==", None)
+        return self == None  # noqa: E711  the operator makes a condition
+
+    def _not_the_time(self, relation: str) -> tuple[str, ...]:
+        if self.path == _TIME:
+            raise QueryError(
+                f"{relation} asks of texts, and a timestamp is a time: compare it with < <= > >="
+            )
+        return self.path
+
+
+def _timed(relation: Relation, value: object) -> Condition:
+    """Compare instants; a date alone is the whole day from its first to its last microsecond."""
+    if not isinstance(value, (str, date)):
+        raise QueryError(f"timestamp is compared with a timestamp, date or datetime, not {shortened(value)}")
+    first, last = bound("timestamp", value), bound("timestamp", value, end=True)
+    if relation == "!=":
+        return Not(Between(first, last))
+    low = {"==": first, ">=": first, ">": last + 1}.get(relation)
+    high = {"==": last, "<=": last, "<": first - 1}.get(relation)
+    return Between(low, high)
+
+
+def spelled(path: Iterable[str]) -> str:
+    """Return a path as the text form of a condition has it: a step that is no plain word in quotes.
+
+    >>> spelled(("data", "a.b", "0"))
+    'data."a.b".0'
+    """
+    return ".".join(step if _PLAIN.fullmatch(step) else json.dumps(step, ensure_ascii=False) for step in path)
 
 
 def condition(where: object) -> Condition:
@@ -217,100 +368,18 @@ def condition(where: object) -> Condition:
         return where
     if isinstance(where, Mapping):
         return Every(tuple(field(path) == value for path, value in where.items()))
-    raise QueryError(f"where takes a condition or a mapping of paths to values, not {type(where).__name__}")
+    hint = "; parse_condition() reads a text" if isinstance(where, str) else ""
+    kind = type(where).__name__
+    raise QueryError(f"where takes a condition or a mapping of paths to values, not {kind}{hint}")
 
 
-def reach(record: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    """Return the value at `path`, or `MISSING`."""
-    found: Any = record
-    for step in path:
-        if isinstance(found, dict):
-            found = found.get(step, MISSING)
-        elif isinstance(found, list) and step.isdecimal() and step.isascii():
-            found = found[int(step)] if len(step) < 19 and int(step) < len(found) else MISSING
-        else:
-            return MISSING
-        if found is MISSING:
-            return MISSING
-    return found
-
-
-def same(left: Any, right: Any) -> bool:
-    """Tell whether two JSON values are equal; a bool never equals a number, at any depth."""
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(same, left, right))
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
-    return bool(left == right)
-
-
-def comparable(left: Any, right: Any) -> bool:
-    """Tell whether two JSON values have an order: two numbers, or two texts."""
-    if isinstance(left, bool) or isinstance(right, bool):
-        return False
-    if isinstance(left, str):
-        return isinstance(right, str)
-    return isinstance(left, (int, float)) and isinstance(right, (int, float))
-
-
-def literal(value: object, room: int = _DEEPEST) -> Any:
-    """Return `value` if JSON has it, checked to the last element; otherwise raise `QueryError`.
-
-    Like a record's, its lists and objects nest at most `room` levels deep.
-    """
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int) and -(2**63) <= value < 2**63:
-        return int(value)
-    if isinstance(value, str):
-        return text(value)
-    if isinstance(value, float) and value - value == 0:
-        return value
-    if isinstance(value, (list, tuple, Mapping)) and not room:
-        raise QueryError(f"a value to compare with nests at most {_DEEPEST} levels deep, as in any record")
-    if isinstance(value, (list, tuple)):
-        return [literal(item, room - 1) for item in value]
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {text(key): literal(item, room - 1) for key, item in value.items()}
-    raise QueryError(f"{shortened(value)} is no JSON value to compare with")
-
-
-def _hashable(value: Any) -> Any:
-    """Return what is equal for equal JSON values alone."""
-    if isinstance(value, (list, tuple)):
-        return ("array", *map(_hashable, value))
-    if isinstance(value, dict):
-        return ("object", frozenset((key, _hashable(item)) for key, item in value.items()))
-    return (type(value), value) if isinstance(value, bool) else value
-
-
-def shortened(value: object) -> str:
-    """Return how a value is written, for an error's sentence: not more of it than a line."""
-    if isinstance(value, str):  # what may be cut has no bounds
-        value = str.__str__(value[: _SHOWN + 1])
-    try:
-        written = _BOUNDED.repr(value)
-    except Exception:  # noqa: BLE001  numbers of more than 4,300 digits, and objects of any sort
-        written = f"a value of the type {type(value).__name__}"
-    return written if len(written) <= _SHOWN else f"{written[:_SHOWN]}..."
-
-
-def text(value: str) -> str:
-    """Return plain text (an enum member as its value); raise `QueryError` for a lone surrogate."""
-    meant = getattr(value, "value", value)
-    plain = str.__str__(meant if isinstance(meant, str) else value)
-    try:
-        plain.encode()
-    except UnicodeEncodeError as error:
-        raise QueryError(
-            f"{shortened(plain)} holds a lone surrogate at {error.start}; no record can"
-        ) from None
-    return plain
-
-
-def _ordered(value: object) -> Any:
+def _with_order(value: object) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise QueryError(f"only numbers and texts have an order, not {shortened(value)}")
     return literal(value)
+
+
+def _text(relation: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise QueryError(f"{relation} takes a text, not {shortened(value)}")
+    return text(value)

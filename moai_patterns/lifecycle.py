@@ -13,10 +13,10 @@ from itertools import pairwise
 
 from moai_patterns.backends.base import BackendBase, Removal
 from moai_patterns.backup import BATCH, copy, verify_copy
-from moai_patterns.conditions import shortened
 from moai_patterns.errors import DamageError, RetentionError
 from moai_patterns.instant import DAY, isoformat
 from moai_patterns.query import Query
+from moai_patterns.values import shortened
 
 _STRETCH = 31  # days
 _SILENCE = 7  # days without any record, after which it may be the clock that went on and not the work

@@ -8,23 +8,21 @@ from __future__ import annotations
 import base64
 import heapq
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from dataclasses import field as slot
-from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from sys import maxsize
 from typing import Any, Literal
 
-from moai_patterns.conditions import Condition, condition, shortened, text
+from moai_patterns.conditions import Between, Compare, Condition, Every, condition
 from moai_patterns.errors import QueryError
-from moai_patterns.instant import FIRST, LAST, instant
+from moai_patterns.moments import Bound, bound
+from moai_patterns.values import shortened, text
 
 Order = Literal["newest", "oldest", "arrival"]
-Bound = str | date | datetime | int | None
 Key = tuple[int, str, int]
 Record = dict[str, Any]
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,7 @@ class Query:
             microseconds.
         limit: the most records to return; None, the default, for no limit.
         tags: records with any of these in `context.tags`; None or empty for all.
+        tags_all, tags_none: records with every one of these, and with not one of these.
         where: a condition made with `field()`, or a mapping of paths to the values they equal.
         order: `newest` first by (instant, id, revision), `oldest` first, or `arrival`: the order in
             which the store took them in.
@@ -58,6 +57,8 @@ class Query:
     limit: int | None = None
     tags: Sequence[str] | None = None
     _: KW_ONLY
+    tags_all: Sequence[str] | None = None
+    tags_none: Sequence[str] | None = None
     where: Condition | Mapping[str, Any] | None = None
     order: Order = "newest"
     cursor: str | None = None
@@ -86,13 +87,16 @@ class Query:
         # What was handed in may be an iterator, or change later; a query is a value.
         fix("kinds", None if kinds is None else _texts("pattern_type", kinds, alone=True))
         fix("pattern_type", self.kinds)
-        fix("tags", _texts("tags", self.tags) or None if self.tags else None)
+        for name in ("tags", "tags_all", "tags_none"):
+            given = getattr(self, name)
+            fix(name, _texts(name, given) or None if given else None)
         fix("ids", None if self.ids is None else _texts("ids", self.ids))
         fix("tag_set", frozenset(self.tags or ()))
         fix("id_set", frozenset(self.ids or ()))
         fix("where", None if self.where is None else condition(self.where))
-        fix("since", _bound("start_date", self.start_date))
-        fix("until", _bound("end_date", self.end_date, end=True))
+        fix("since", None if self.start_date is None else bound("start_date", self.start_date))
+        fix("until", None if self.end_date is None else bound("end_date", self.end_date, end=True))
+        self._narrow(fix)
         fix("after", None if self.cursor is None else self._read(self.cursor))
 
     def matches(self, record: Mapping[str, Any]) -> bool:
@@ -109,9 +113,37 @@ class Query:
             return False
         if self.ids is not None and record["pattern_id"] not in self.id_set:
             return False
-        if self.tags is not None and self.tag_set.isdisjoint(tags_of(record)):
+        if self.asks_tags and not self._tagged(set(tags_of(record))):
             return False
         return self.where is None or self.where.matches(record)  # type: ignore[union-attr]
+
+    @property
+    def asks_tags(self) -> bool:
+        """Whether tags decide what answers."""
+        return bool(self.tags or self.tags_all or self.tags_none)
+
+    def _tagged(self, tags: set[str]) -> bool:
+        return (
+            (self.tags is None or not self.tag_set.isdisjoint(tags))
+            and (self.tags_all is None or tags.issuperset(self.tags_all))
+            and (self.tags_none is None or tags.isdisjoint(self.tags_none))
+        )
+
+    def _narrow(self, fix: Callable[[str, object], None]) -> None:
+        """Take bounds and kinds out of what must hold by `where`, so that no backend reads beyond them."""
+        where = self.where
+        for part in where.parts if isinstance(where, Every) else (where,):
+            if isinstance(part, Between):
+                fix("since", _of_both(max, self.since, part.low))
+                fix("until", _of_both(min, self.until, part.high))
+            elif isinstance(part, Compare) and part.path == ("pattern_type",):
+                self._narrow_kinds(part, fix)
+
+    def _narrow_kinds(self, part: Compare, fix: Callable[[str, object], None]) -> None:
+        if part.relation in ("==", "in"):
+            among = part.value if part.relation == "in" else (part.value,)
+            kinds = among if self.kinds is None else self.kinds
+            fix("kinds", tuple(kind for kind in kinds if isinstance(kind, str) and kind in among))
 
     def key(self, record: Mapping[str, Any]) -> Key:
         """Return what this query sorts by: (instant, id, revision), or the arrival number."""
@@ -192,34 +224,6 @@ def _texts(name: str, value: object, *, alone: bool = False) -> tuple[str, ...]:
     return tuple(map(text, items))
 
 
-def _bound(name: str, value: Bound, *, end: bool = False) -> int | None:
-    """Return an inclusive bound in UTC microseconds."""
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    if isinstance(value, datetime) and value.utcoffset() is not None:
-        return _moment(name, value)
-    if isinstance(value, date):
-        # Not `astimezone`: of a time that clocks leap over it makes another instant than `instant` does.
-        stamp = value.isoformat()
-    elif isinstance(value, str):
-        stamp = value
-    else:
-        raise QueryError(f"{name} takes a timestamp, datetime, date or microseconds, not {shortened(value)}")
-    try:
-        if stamp == ("9999-12-31" if end else "0001-01-01"):
-            return LAST if end else FIRST  # everything, though in this zone the day goes on beyond it
-        moment = instant(stamp, later=isinstance(value, datetime) and value.fold == 1)
-        if not end or len(stamp) > len("YYYY-MM-DD"):
-            return moment
-        # Not the midnight after it: where clocks are set back across midnight that comes before the end.
-        return instant(f"{stamp}T23:59:59.999999", later=True)
-    except ValueError as error:
-        raise QueryError(f"{name}: {error}") from None
-
-
-def _moment(name: str, value: datetime) -> int:
-    """Return the instant of a datetime that has a zone; its offset may have seconds."""
-    moment = (value - _EPOCH) // timedelta(microseconds=1)
-    if not FIRST <= moment <= LAST:
-        raise QueryError(f"{name}: the UTC instant of {value} lies outside the years 1 to 9999")
-    return moment
+def _of_both(choose: Callable[[Iterable[int]], int], *bounds: int | None) -> int | None:
+    stated = [each for each in bounds if each is not None]
+    return choose(stated) if stated else None

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from moai_patterns.backends.base import BackendBase, Batch
-from moai_patterns.conditions import same
 from moai_patterns.errors import ConflictError, StoreError
 from moai_patterns.instant import instant
 from moai_patterns.query import Query, Record
+from moai_patterns.values import same
 
 _TRANSIENT = frozenset({errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.EDEADLK, errno.ETXTBSY})
 T = TypeVar("T")

@@ -15,17 +15,19 @@ from moai_patterns import backup, lifecycle, spool
 from moai_patterns.arguments import must_be, must_be_days, must_be_seconds, must_be_text
 from moai_patterns.backends.base import Backend, Batch, Problem, Repair, SingleWriter
 from moai_patterns.backends.opening import open_backend
-from moai_patterns.conditions import Condition, shortened, text
+from moai_patterns.conditions import Condition
 from moai_patterns.errors import PatternError, QueryError, ValidationError
 from moai_patterns.identifiers import new_id
 from moai_patterns.instant import DAY, isoformat
 from moai_patterns.lifecycle import Outcome, Plan, Policy
 from moai_patterns.location import KEY, SPOOL, absolute, beside, parse_store
 from moai_patterns.maintenance import Upkeep
-from moai_patterns.query import Bound, Order, Query, Record
+from moai_patterns.moments import Bound
+from moai_patterns.query import Order, Query, Record
 from moai_patterns.results import Results
 from moai_patterns.saving import Saved, Saver, content, retried
 from moai_patterns.schema import admit
+from moai_patterns.values import shortened, text
 
 Durability = Literal["os", "group", "record"]
 BATCH = 1000
@@ -34,7 +36,7 @@ _LOOK_EVERY = 60.0  # seconds between looks for what waits elsewhere than in the
 _LOG = logging.getLogger("moai_patterns")
 
 
-_NOTHING_ELSE = (None, None, 100, None, None, "newest", None)
+_NOTHING_ELSE = (None, None, 100, None, None, None, None, "newest", None)
 
 
 class _Omitted(int):
@@ -234,6 +236,8 @@ class PatternStorage:
         limit: int | None = 100,
         tags: Sequence[str] | None = None,
         *,
+        tags_all: Sequence[str] | None = None,
+        tags_none: Sequence[str] | None = None,
         where: Condition | Mapping[str, Any] | None = None,
         order: Order = "newest",
         cursor: str | None = None,
@@ -245,11 +249,21 @@ class PatternStorage:
         """
         if isinstance(pattern_type, Query):
             question = pattern_type
-            if (start_date, end_date, limit, tags, where, order, cursor) != _NOTHING_ELSE:
+            besides = (start_date, end_date, limit, tags, tags_all, tags_none, where, order, cursor)
+            if besides != _NOTHING_ELSE:
                 raise QueryError("give a Query or its parameters, not both")
         else:
             question = Query(
-                pattern_type, start_date, end_date, limit, tags, where=where, order=order, cursor=cursor
+                pattern_type,
+                start_date,
+                end_date,
+                limit,
+                tags,
+                tags_all=tags_all,
+                tags_none=tags_none,
+                where=where,
+                order=order,
+                cursor=cursor,
             )
         found = list(self._backend.scan(question))
         more = bool(found) and len(found) == question.limit

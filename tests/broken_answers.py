@@ -10,10 +10,11 @@ from typing import Any
 from broken_backends import Altering, caught_by
 from moai_patterns.backends.base import Batch
 from moai_patterns.backends.memory import MemoryBackend
-from moai_patterns.conditions import Compare, Condition, Either, Every, Not, reach
+from moai_patterns.conditions import Compare, Condition, Either, Every, Not
 from moai_patterns.errors import StoreError
 from moai_patterns.instant import instant
 from moai_patterns.query import Query, Record
+from moai_patterns.values import reach
 
 
 class Selecting(MemoryBackend):

@@ -312,7 +312,8 @@ def test_exit_codes_tell_what_was_wrong(tmp_path: Path, words: list[str], code: 
 def test_a_value_that_is_missing_is_pointed_at(tmp_path: Path) -> None:
     """The place stands in the message, and how the empty text is written."""
     refused = run("count", "--where", "data.x ==", cwd=tmp_path).stderr
-    assert 'character 9, behind ==: write one, "" for the empty text' in refused
+    assert 'character 10 of the condition: expected a value; found the end; "" is the empty text' in refused
+    assert refused.splitlines()[-2:] == ["    data.x ==", "             ^"]
     assert run("count", "--where", 'data.x == ""', cwd=tmp_path).returncode == 4  # no store
 
 

@@ -23,7 +23,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("backends.base", "backends.forking", "backends.locking", "backends.reserve"),
     ("backends.fileops",),
     ("arguments", "jsonlines", "results"),
-    ("query",),
+    ("query", "where"),
     ("conditions", "schema"),
     ("validation.compiler",),
     ("validation.explain",),
@@ -32,8 +32,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("validation.keywords", "validation.registry", "validation.sentences"),
     ("validation.compiled", "validation.dialect", "validation.references"),
     ("validation.mirror",),
-    ("records", "validation.faults"),
-    ("instant", "location"),
+    ("moments", "records", "validation.faults"),
+    ("instant", "location", "values"),
     ("errors", "identifiers", "lightjson", "validation.sound"),
 )
 ROW = {unit: len(ROWS) - number for number, units in enumerate(ROWS) for unit in units}
@@ -51,6 +51,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "isal": ("backends.filesystem",),
     "jsonschema": ("validation.keywords", "validation.registry"),
     "langgraph": ("bench",),
+    "lark": ("where",),
     "jsonschema_rs": ("validation.dialect", "validation.registry", "validation.verdict"),
     "orjson": ("backends", "bench", "cli", "validation.verdict"),
     "pyarrow": ("notebook",),

@@ -25,12 +25,13 @@ from moai_patterns.backends.memory import MemoryBackend
 from moai_patterns.backends.sqlite.asking import select, select_numbers
 from moai_patterns.backends.sqlite.backend import SqliteBackend
 from moai_patterns.backends.sqlite.pushdown import superset
-from moai_patterns.conditions import Compare, Condition, Not, Relation, comparable
+from moai_patterns.conditions import Compare, Condition, Not, Relation
 from moai_patterns.errors import ConflictError, StoreError
 from moai_patterns.query import Query
 from moai_patterns.testing.compare import agree, bare, content, difference
 from moai_patterns.testing.pools import IDS, MIDNIGHT, VALUES, Choose, drawn, stored
 from moai_patterns.testing.questions import question
+from moai_patterns.values import comparable
 from stores import checked, index_all
 
 

@@ -11,8 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from moai_patterns import schema
-from moai_patterns.cli.comparison import comparison
-from moai_patterns.conditions import Every
+from moai_patterns.conditions import Condition, Every
 from moai_patterns.errors import LayoutError, QueryError, StoreError
 from moai_patterns.location import default_store, parse_store, spools
 from moai_patterns.query import Query
@@ -108,12 +107,14 @@ def takes_query(command: F) -> F:
         click.option("--since", metavar="TIME", help="Not before this timestamp or date (inclusive)."),
         click.option("--until", metavar="TIME", help="Not after this timestamp or date (inclusive)."),
         click.option("--tag", "tags", multiple=True, metavar="TAG", help="Any of these tags; repeatable."),
+        click.option("--tag-all", "tags_all", multiple=True, metavar="TAG", help="Every one of these tags."),
+        click.option("--tag-none", "tags_none", multiple=True, metavar="TAG", help="Not one of these tags."),
         click.option(
             "--where",
             "conditions",
             multiple=True,
             metavar="CONDITION",
-            help="Like 'data.duration_ms >= 1000' or 'context.git_branch == \"main\"'; all must hold.",
+            help="Like 'data.duration_ms >= 1000 and context.git_branch == \"main\"'; all must hold.",
         ),
     )
     for option in reversed(options):
@@ -130,12 +131,20 @@ def question(
     **more: Any,
 ) -> Query:
     """Return the `Query` that the options of `takes_query` describe."""
-    where = Every(tuple(comparison(text) for text in conditions)) if conditions else None
     try:
-        return Query(kinds or None, since, until, more.pop("limit", None), tags or None, where=where, **more)
+        limit, where = more.pop("limit", None), _where(conditions)
+        return Query(kinds or None, since, until, limit, tags or None, where=where, **more)
     except QueryError as error:
         name, colon, reason = str(error).partition(":")
         raise QueryError(_OPTIONS.get(name, name) + colon + reason) from None
+
+
+def _where(conditions: tuple[str, ...]) -> Condition | None:
+    if not conditions:
+        return None
+    from moai_patterns.where import parse_condition
+
+    return Every(tuple(map(parse_condition, conditions)))
 
 
 @contextmanager

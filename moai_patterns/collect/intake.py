@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from moai_patterns.collect.conversation import settle_parts
-from moai_patterns.conditions import same
 from moai_patterns.query import Record
 from moai_patterns.storage import PatternStorage
+from moai_patterns.values import same
 
 _BATCH = 500
 _BATCH_BYTES = 1 << 22

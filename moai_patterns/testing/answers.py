@@ -253,6 +253,56 @@ class Matching(Clauses):
             )
             agree(list(store.scan(Query(tags=[]))), [*records, *bare], f"no tags asked for, {form}")
 
+    def test_5_tags_may_all_be_asked_for_or_none(self, tmp_path: Path) -> None:
+        """Every one of some tags, not one of others, and any of further ones hold together."""
+        sets = (("a",), ("a", "b"), ("b", "a", "ab"), ("b", "nul\0"), (), ("A", "", "a,b"))
+        records = [
+            stored(f"r{at}", MIDNIGHT - at, context={"tags": list(tags)}) for at, tags in enumerate(sets)
+        ]
+        records.append(stored("bare", MIDNIGHT - 100))
+        for form, store in self.forms(tmp_path / "store", [Batch(records)]):
+            for query, wanted in (
+                (Query(tags_all=["a"]), [0, 1, 2]),
+                (Query(tags_all=["a", "b", "a"]), [1, 2]),
+                (Query(tags_all=["a", "none"]), []),
+                (Query(tags_all=["nul\0", "b"]), [3]),
+                (Query(tags_none=["a"]), [3, 4, 5, 6]),
+                (Query(tags_none=["a", "b", ""]), [4, 6]),
+                (Query(tags=["ab", "a,b"], tags_all=["a"]), [2]),
+                (Query(tags=["a", "b"], tags_none=["ab", "nul\0"], limit=1), [0]),
+                (Query(tags_all=[], tags_none=[]), list(range(7))),
+            ):
+                agree(list(store.scan(query)), [records[at] for at in wanted], f"{query!r}, {form}")
+                must(store.count(query) == len(wanted), f"count of {query!r}, {form}: {store.count(query)}")
+
+    def test_5_the_envelope_is_asked_for_like_the_payload(self, tmp_path: Path) -> None:
+        """Kinds, ids, versions and times in a condition, alone and joined, find what they say."""
+        records = [
+            stored(f"r{at}", MIDNIGHT + at * HOUR, pattern_type=f"k{at % 2}", version=f"{at}")
+            for at in range(4)
+        ]
+        records.append(stored("later", MIDNIGHT + 9 * DAY))
+        kind, moment, identity = field("pattern_type"), field("timestamp"), field("pattern_id")
+        for form, store in self.forms(tmp_path / "store", [Batch(records)]):
+            for where, wanted in (
+                (kind == "k1", [1, 3]),
+                ((kind == "k1") & (kind == "k0"), []),
+                ((kind == "k1") | (identity == "r0"), [0, 1, 3]),
+                (kind.in_(["k0", 5]) & identity.startswith("r"), [0, 2]),
+                (~(kind == "k1"), [0, 2, 4]),
+                (field("version") > "1", [2, 3]),
+                (moment == spelling(MIDNIGHT + HOUR, "+09:00", 540), [1]),
+                ((moment > spelling(MIDNIGHT)) & (moment < spelling(MIDNIGHT + 3 * HOUR)), [1, 2]),
+                ((moment <= spelling(MIDNIGHT)) | (moment >= spelling(MIDNIGHT + DAY)), [0, 4]),
+                (moment != spelling(MIDNIGHT), [1, 2, 3, 4]),
+                (moment > "9999-12-31", []),
+            ):
+                query = Query(where=where, order="oldest")
+                agree(list(store.scan(query)), [records[at] for at in wanted], f"{where}, {form}")
+                must(store.count(query) == len(wanted), f"count where {where}, {form}")
+            narrow = Query(start_date=MIDNIGHT + HOUR, where=moment < spelling(MIDNIGHT + 3 * HOUR))
+            agree(list(store.scan(narrow)), [records[2], records[1]], f"bounds twice, {form}")
+
     def test_5_kinds_and_ids_are_lists_of_equals(self, tmp_path: Path) -> None:
         """Several kinds or ids mean any of them, repeated ones count once, an empty list is nothing."""
         records = [stored(f"0198f2aa-{at}", MIDNIGHT - at, pattern_type=f"k{at % 3}") for at in range(6)]
@@ -282,6 +332,7 @@ class Matching(Clauses):
         records = [stored(f"r{at:02}", MIDNIGHT - at, data={"v": value}) for at, value in enumerate(values)]
         records.append(stored("missing", MIDNIGHT - 99))
         here = field("data.v")
+        other = [at for at in range(len(records)) if at != 9]
         questions: tuple[tuple[Condition, list[int]], ...] = (
             *((here == 1, [0, 1]), (here == True, [2]), (here == 0, [4]), (here == None, [6])),  # noqa: E711, E712
             *(
@@ -299,6 +350,14 @@ class Matching(Clauses):
             ),
             *((here.exists(), list(range(15))), (~here.exists(), [15]), (~(here == 1), list(range(2, 16)))),
             *((here.in_([True, "1"]), [2, 3]), (here.in_([]), []), (here.is_null(), [6])),
+            *((here.contains("1"), [3, 13]), (here.contains(1), [9]), (here.contains(True), [10])),
+            *(
+                (here.contains(""), [3, 12, 13, 14]),
+                (here.contains("0"), [13]),
+                (here.startswith("1"), [3, 13]),
+                (~here.contains(1), other),
+            ),
+            *((here.matches("^[0-9]$"), [3, 14]), (here.matches("(?i)^$"), [12])),
             *((field("data.v.0") == 1, [9]), (field("data.v.x") == 1, [11]), (here >= "", [3, 12, 13, 14])),
         )
         for form, store in self.forms(tmp_path / "store", [Batch(records)]):

@@ -11,7 +11,8 @@ from typing import Any
 
 from moai_patterns.conditions import Condition, field
 from moai_patterns.instant import FIRST, LAST
-from moai_patterns.query import Bound, Order, Query, Record
+from moai_patterns.moments import Bound
+from moai_patterns.query import Order, Query, Record
 from moai_patterns.testing.pools import (
     IDS,
     KINDS,
@@ -46,6 +47,13 @@ _ASKED: tuple[tuple[tuple[str, ...], tuple[Any, ...]], ...] = (
     *((("data.a.b",), NUMBERS), (("data.n.x",), NUMBERS), (("data.missing",), WORDS)),
     *((("data.deep",), _ODD), (("context.tags",), _ODD), (("data.n",), _ODD), (("data.word",), NUMBERS)),
 )
+# Of the envelope, where paths are columns and bounds rather than JSON.
+_ENVELOPE: tuple[tuple[tuple[str, ...], tuple[Any, ...]], ...] = (
+    *((("pattern_type",), KINDS), (("pattern_id",), IDS), (("version",), ("1.0", "2"))),
+)
+# Of texts that are there, with what ends a text in some versions of SQLite.
+PARTS = ("a", "", "A", "1", "nul", "nul\0", "\0end", "end", "\U0001f600", "0198", "task", '"', "%")
+_PATTERNS = ("^a$", "", "(?i)^A", "[0-9]+$", "end$", "nul.end", r"\x00", "^$", "task|own", "\U0001f600")
 
 
 def question(choose: Choose) -> Query:
@@ -57,6 +65,8 @@ def question(choose: Choose) -> Query:
         "start_date": lambda: _bound(choose),
         "end_date": lambda: _bound(choose),
         "tags": lambda: choose((*((tag,) for tag in TAGS), TAGS, TAGS[:3], ("a", "a"), ("b", "none"), ())),
+        "tags_all": lambda: choose((*((tag,) for tag in TAGS), ("a", "a"), TAGS[:2], ("a", "none"), ())),
+        "tags_none": lambda: choose((*((tag,) for tag in TAGS), TAGS, ("a", "a"), ("none",), ())),
         "ids": lambda: choose((IDS[:3], IDS, *((each,) for each in IDS), (IDS[0],) * 2, ("none",), ())),
         "cursor": lambda: _cursor(choose, order),
     }
@@ -102,9 +112,17 @@ def _where(choose: Choose, depth: int) -> Condition:
 
 
 def _comparison(choose: Choose) -> Condition:
-    path, values = choose(_ASKED)
+    path, values = choose((*_ASKED, *_ENVELOPE, (("timestamp",), ())))
     here = field(*path)
-    relation = choose(("==", "==", *_RELATIONS, "in", "exists", "null"))
+    if path == ("timestamp",):
+        return _RELATIONS[choose(tuple(_RELATIONS))](here, spelling(choose(MOMENTS), *choose(_ZONED)))
+    relation = choose(("==", "==", *_RELATIONS, "in", "exists", "null", "contains", "startswith", "matches"))
+    if relation == "contains":
+        return here.contains(choose((*values, *PARTS)))
+    if relation == "startswith":
+        return here.startswith(choose(PARTS))
+    if relation == "matches":
+        return here.matches(choose(_PATTERNS))
     if relation == "exists":
         return here.exists()
     if relation == "null":

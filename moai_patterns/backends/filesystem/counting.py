@@ -17,7 +17,7 @@ from moai_patterns.query import Query
 def is_countable(query: Query) -> bool:
     """Tell whether a question is one of whole days and kinds, without anything that needs a record."""
     return (
-        query.tags is None
+        not query.asks_tags
         and query.ids is None
         and query.where is None
         and query.after is None

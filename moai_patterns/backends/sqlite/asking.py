@@ -114,13 +114,15 @@ class _Asked:
         self.parameters: dict[str, Any] = {}
         self.kinds = None if query.kinds is None else _distinct(query.kinds)
         self.ids = None if query.ids is None else _distinct(query.ids)
-        tags = None if query.tags is None else _distinct(query.tags)
+        # One of those that a record must have all keeps most others away.
+        sought = query.tags or (query.tags_all or ())[:1]
+        tags = _distinct(sought) if sought else None
         # The index leaves out tags with NUL, so a query for one has to look at every record; and so many
         # looks into the index per record take longer than the record itself.
         unsure = tags is not None and (len(tags) > _MOST_BOUND or any("\0" in tag for tag in tags))
         self.tags = None if unsure else tags
         self.empty = () in (self.kinds, self.ids, self.tags) or query.limit == 0
-        self.exact = query.where is None and not unsure
+        self.exact = query.where is None and not (query.tags_all or query.tags_none or unsure)
         walked = self.tags is not None and self.ids is None and query.order != "arrival"
         self.tag_branches = len(self.tags) if self.tags and walked and len(self.tags) <= _MOST_BRANCHES else 1
 

@@ -71,12 +71,26 @@ def _compare(compare: Compare, bind: Bind) -> str | None:
         return "(" + " OR ".join([_equal(there, found, each, bind) for each in values] or ["0"]) + ")"
     if relation in ("exists", "!="):
         return f"{there} IS NOT NULL"
+    if relation == "contains":
+        return _contains(there, found, root, value, bind)
+    if relation == "startswith":
+        return f"instr({found}, {bind(value)}) = 1" if value and "\0" not in value else f"{there} = 'text'"
+    if relation == "matches":
+        return f"{there} = 'text'"
     if isinstance(value, str):
         # A text that goes on after NUL is cut there, so it may look equal where it is greater.
         wider = {">": ">="}.get(relation, relation)
         return f"{found} {wider} {bind(value)}" if "\0" not in value else f"{there} = 'text'"
     low, high = _around(value)
     return f"{found} {relation} {bind(low if relation in ('>', '>=') else high)}"
+
+
+def _contains(there: str, found: str, root: str, value: Any, bind: Bind) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
+        return f"{there} IN ('array', 'text')"
+    # What stands behind a NUL is not seen in older versions; its escape in the row's JSON is.
+    cut = f"instr({root}, '\\u0000')"
+    return f"({there} = 'array' OR ({there} = 'text' AND (instr({found}, {bind(value)}) OR {cut})))"
 
 
 def _equal(there: str, found: str, value: Any, bind: Bind) -> str:

@@ -8,8 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from moai_patterns import PatternStorage, Query, field
-from moai_patterns.cli.comparison import comparison
+from moai_patterns import PatternStorage, Query, field, parse_condition
 from moai_patterns.conditions import Condition
 from moai_patterns.errors import PatternError, QueryError
 from samples import sample
@@ -198,7 +197,7 @@ def _compare(number: int, choose: Random, watch: Watch, tally: Tally) -> None:
     )
     made = choose.choice(parts) + choose.choice(operators) + choose.choice(values)
     try:
-        watch.timed("a comparison as text", lambda: comparison(made), size=len(made))
+        watch.timed("a comparison as text", lambda: parse_condition(made), size=len(made))
     except QueryError:
         tally.add("refused")
     except BrokenPromiseError:

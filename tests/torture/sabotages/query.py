@@ -53,7 +53,7 @@ tests/test_sqlite_rows.py::test_what_sql_does_not_know_is_left_to_the_condition[
     Sabotage(
         name="an end date ends at midnight",
         breaks="a date alone as the end leaves its whole day out",
-        file="query.py",
+        file="moments.py",
         old='        if not end or len(stamp) > len("YYYY-MM-DD"):',
         new='        if not end or len(stamp) >= len("YYYY-MM-DD"):',
         test="tests/test_query.py::test_an_end_that_is_a_date_covers_its_whole_day",
@@ -62,14 +62,58 @@ tests/test_sqlite_rows.py::test_what_sql_does_not_know_is_left_to_the_condition[
         name="all of the tags",
         breaks="a record has to have every tag that is asked for, not any",
         file="query.py",
-        old="        if self.tags is not None and self.tag_set.isdisjoint(tags_of(record)):",
-        new="        if self.tags is not None and not self.tag_set.issubset(tags_of(record)):",
+        old="            (self.tags is None or not self.tag_set.isdisjoint(tags))",
+        new="            (self.tags is None or self.tag_set.issubset(tags))",
         test="tests/test_query.py::test_kinds_and_tags",
+    ),
+    Sabotage(
+        name="every one of the tags is any",
+        breaks="a record answers that has one of the tags of which it should have all",
+        file="query.py",
+        old="            and (self.tags_all is None or tags.issuperset(self.tags_all))",
+        new="            and (self.tags_all is None or not tags.isdisjoint(self.tags_all))",
+        test="tests/test_contract.py::TestMemory::test_5_tags_may_all_be_asked_for_or_none",
+    ),
+    Sabotage(
+        name="tags are left out of a count",
+        breaks="a tree counts the records of a day although tags were asked for",
+        file="backends/filesystem/counting.py",
+        old="        not query.asks_tags\n",
+        new="        query.tags is None\n",
+        test="tests/test_contract.py::TestFilesystem::test_5_tags_may_all_be_asked_for_or_none",
+    ),
+    Sabotage(
+        name="times compare as they are written",
+        breaks="a condition on the timestamp finds records by the letters of their zone",
+        file="conditions.py",
+        old="""\
+        if self.path == _TIME:
+            return _timed(relation, value)
+""",
+        new="",
+        test="tests/test_contract.py::TestMemory::test_5_the_envelope_is_asked_for_like_the_payload",
+    ),
+    Sabotage(
+        name="a text contains only what it begins with",
+        breaks="SQL keeps records away whose text has what is asked for further on",
+        file="backends/sqlite/pushdown.py",
+        old="(instr({found}, {bind(value)}) OR {cut})",
+        new="(instr({found}, {bind(value)}) = 1 OR {cut})",
+        test="tests/test_contract.py::TestSqlite::test_5_conditions_tell_types_and_absence_apart",
+    ),
+    Sabotage(
+        name="or binds like and",
+        breaks="a condition as text is read from left to right",
+        file="where.py",
+        old="    ?every: negation (_AND negation)*\n",
+        new="    ?every: negation (_AND negation | _OR negation)*\n",
+        test="tests/test_where.py::test_a_text_means_what_the_expression_means"
+        "[data.x == 1 or data.x == 2 and data.x == 3-meant23]",
     ),
     Sabotage(
         name="true equals one",
         breaks="a condition on a number finds a boolean",
-        file="conditions.py",
+        file="values.py",
         old="""\
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
@@ -81,14 +125,11 @@ tests/test_sqlite_rows.py::test_what_sql_does_not_know_is_left_to_the_condition[
         name="absent counts as unequal",
         breaks="a condition on a path finds records that do not have it",
         file="conditions.py",
-        old="""\
-        if found is MISSING:
-            return False
-        if self.relation == "in":""",
+        old="        return found is not MISSING and _TESTS[self.relation](found, self.value)",
         new="""\
         if found is MISSING:
             return self.relation == "!="
-        if self.relation == "in":""",
+        return _TESTS[self.relation](found, self.value)""",
         test="tests/test_conditions.py::test_a_comparison_has_one_meaning[test21-False]",
     ),
     Sabotage(
@@ -239,7 +280,7 @@ tests/test_filesystem_steps.py::test_deleting_a_kind_leaves_the_others_of_a_comp
     Sabotage(
         name="an end date is its first moment where clocks are set back",
         breaks="of a local day on which clocks are set back the last hour is left out",
-        file="query.py",
+        file="moments.py",
         old='        return instant(f"{stamp}T23:59:59.999999", later=True)',
         new='        return instant(f"{stamp}T23:59:59.999999")',
         test="""\
