@@ -84,7 +84,7 @@ def _draw(rows: Sequence[Row]) -> None:
     ]
     colours = alt.Scale(domain=["met", "missed"], range=["#2a7f62", "#c8553d"])
     bars = (
-        alt.Chart(alt.Data(values=values), width=560, title="Measured ratio as a share of its target")
+        alt.Chart(alt.InlineData(values=values), width=560, title="Measured ratio as a share of its target")
         .mark_bar()
         .encode(
             x=alt.X("share:Q", scale=alt.Scale(type="log"), title="left of 1: faster than the target asks"),

@@ -11,6 +11,16 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the same names for type checkers; a test compares the two lists
+    from moai_patterns.aggregates import Aggregation as Aggregation
+    from moai_patterns.aggregates import Metric as Metric
+    from moai_patterns.aggregates import count as count
+    from moai_patterns.aggregates import distinct as distinct
+    from moai_patterns.aggregates import max_ as max_
+    from moai_patterns.aggregates import mean as mean
+    from moai_patterns.aggregates import min_ as min_
+    from moai_patterns.aggregates import quantile as quantile
+    from moai_patterns.aggregates import success_rate as success_rate
+    from moai_patterns.aggregates import sum_ as sum_
     from moai_patterns.backends.base import Backend as Backend
     from moai_patterns.backends.base import BackendBase as BackendBase
     from moai_patterns.backends.base import Batch as Batch
@@ -23,6 +33,7 @@ if TYPE_CHECKING:  # the same names for type checkers; a test compares the two l
     from moai_patterns.errors import ConflictError as ConflictError
     from moai_patterns.errors import DamageError as DamageError
     from moai_patterns.errors import LayoutError as LayoutError
+    from moai_patterns.errors import MissingExtraError as MissingExtraError
     from moai_patterns.errors import PatternError as PatternError
     from moai_patterns.errors import QueryError as QueryError
     from moai_patterns.errors import ReadOnlyError as ReadOnlyError
@@ -44,6 +55,9 @@ if TYPE_CHECKING:  # the same names for type checkers; a test compares the two l
     from moai_patterns.records import TaskCompletionData as TaskCompletionData
     from moai_patterns.records import ToolUseData as ToolUseData
     from moai_patterns.records import UserCorrectionData as UserCorrectionData
+    from moai_patterns.results import Groups as Groups
+    from moai_patterns.results import LazyResults as LazyResults
+    from moai_patterns.results import Page as Page
     from moai_patterns.results import Results as Results
     from moai_patterns.saving import Saved as Saved
     from moai_patterns.schema import PatternSchema as PatternSchema
@@ -51,13 +65,25 @@ if TYPE_CHECKING:  # the same names for type checkers; a test compares the two l
     from moai_patterns.schema import json_schema as json_schema
     from moai_patterns.schema import kinds as kinds
     from moai_patterns.schema import register as register
+    from moai_patterns.session import Session as Session
     from moai_patterns.storage import PatternStorage as PatternStorage
-    from moai_patterns.storage import Session as Session
     from moai_patterns.storage import StorageConfig as StorageConfig
     from moai_patterns.storage import open_store as open_store
     from moai_patterns.where import parse_condition as parse_condition
 
 _HOME = {
+    "aggregates": (
+        "Aggregation",
+        "Metric",
+        "count",
+        "distinct",
+        "max_",
+        "mean",
+        "min_",
+        "quantile",
+        "success_rate",
+        "sum_",
+    ),
     "backends.base": ("Backend", "BackendBase", "Batch", "Problem", "Removal", "Repair"),
     "conditions": ("Condition", "field"),
     "errors": (
@@ -65,6 +91,7 @@ _HOME = {
         "ConflictError",
         "DamageError",
         "LayoutError",
+        "MissingExtraError",
         "PatternError",
         "QueryError",
         "ReadOnlyError",
@@ -87,10 +114,11 @@ _HOME = {
         "ToolUseData",
         "UserCorrectionData",
     ),
-    "results": ("Results",),
+    "results": ("Groups", "LazyResults", "Page", "Results"),
     "saving": ("Saved",),
     "schema": ("PatternSchema", "Violation", "json_schema", "kinds", "register"),
-    "storage": ("PatternStorage", "Session", "StorageConfig", "open_store"),
+    "session": ("Session",),
+    "storage": ("PatternStorage", "StorageConfig", "open_store"),
     "where": ("parse_condition",),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}

@@ -36,6 +36,14 @@ class QueryError(PatternError, ValueError):
     """A query, condition, bound or cursor without a meaning."""
 
 
+class MissingExtraError(PatternError, ImportError):
+    """What was asked for needs a package that is not installed; the message names its extra."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        sentence = f"{what} needs {package}: pip install 'moai-patterns[{extra}]'"
+        super().__init__(sentence, name=package)
+
+
 class ConflictError(PatternError, RuntimeError):
     """The head is not at the revision that the batch expected; nothing was written."""
 

@@ -13,7 +13,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from dataclasses import field as slot
 from itertools import islice
 from sys import maxsize
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from moai_patterns.conditions import Between, Compare, Condition, Every, condition
 from moai_patterns.errors import QueryError
@@ -23,6 +23,16 @@ from moai_patterns.values import shortened, text
 Order = Literal["newest", "oldest", "arrival"]
 Key = tuple[int, str, int]
 Record = dict[str, Any]
+
+
+class Further(TypedDict, total=False):
+    """The parameters of `Query` that stand behind the documented ones of `PatternStorage.query`."""
+
+    tags_all: Sequence[str] | None
+    tags_none: Sequence[str] | None
+    where: Condition | Mapping[str, Any] | None
+    order: Order
+    cursor: str | None
 
 
 @dataclass(frozen=True)

@@ -9,24 +9,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, Unpack, overload
 
 from moai_patterns import backup, lifecycle, spool
+from moai_patterns.aggregates import Aggregation, Metric
 from moai_patterns.arguments import must_be, must_be_days, must_be_seconds, must_be_text
-from moai_patterns.backends.base import Backend, Batch, Problem, Repair, SingleWriter
+from moai_patterns.backends.base import Backend, Batch, Problem, Repair
 from moai_patterns.backends.opening import open_backend
-from moai_patterns.conditions import Condition
 from moai_patterns.errors import PatternError, QueryError, ValidationError
-from moai_patterns.identifiers import new_id
 from moai_patterns.instant import DAY, isoformat
 from moai_patterns.lifecycle import Outcome, Plan, Policy
 from moai_patterns.location import KEY, SPOOL, absolute, beside, parse_store
 from moai_patterns.maintenance import Upkeep
 from moai_patterns.moments import Bound
-from moai_patterns.query import Order, Query, Record
-from moai_patterns.results import Results
+from moai_patterns.query import Further, Query, Record
+from moai_patterns.results import Groups, LazyResults, Page, Results
 from moai_patterns.saving import Saved, Saver, content, retried
 from moai_patterns.schema import admit
+from moai_patterns.session import Session, captured
 from moai_patterns.values import shortened, text
 
 Durability = Literal["os", "group", "record"]
@@ -34,9 +34,6 @@ BATCH = 1000
 _WITH_SPOOL = ("filesystem", "sqlite")
 _LOOK_EVERY = 60.0  # seconds between looks for what waits elsewhere than in the spool beside the store
 _LOG = logging.getLogger("moai_patterns")
-
-
-_NOTHING_ELSE = (None, None, 100, None, None, None, None, "newest", None)
 
 
 class _Omitted(int):
@@ -144,7 +141,7 @@ class PatternStorage:
 
         Returns the id. Raises like `save`.
         """
-        record = _captured(kind, data, context, self._clock() // 1000)
+        record = captured(kind, data, context, self._clock() // 1000)
         self._save([record], "save", fresh=True)
         return str(record["pattern_id"])
 
@@ -228,6 +225,17 @@ class PatternStorage:
         found = {r["pattern_id"]: content(r) for r in self._backend.scan(Query(ids=wanted, limit=None))}
         return [found.get(identity) for identity in wanted]
 
+    @overload
+    def query(
+        self,
+        pattern_type: str | Sequence[str] | None = None,
+        start_date: Bound = None,
+        end_date: Bound = None,
+        limit: int = 100,
+        tags: Sequence[str] | None = None,
+        **more: Unpack[Further],
+    ) -> Page: ...
+    @overload
     def query(
         self,
         pattern_type: str | Sequence[str] | Query | None = None,
@@ -235,39 +243,34 @@ class PatternStorage:
         end_date: Bound = None,
         limit: int | None = 100,
         tags: Sequence[str] | None = None,
-        *,
-        tags_all: Sequence[str] | None = None,
-        tags_none: Sequence[str] | None = None,
-        where: Condition | Mapping[str, Any] | None = None,
-        order: Order = "newest",
-        cursor: str | None = None,
+        **more: Unpack[Further],
+    ) -> Results: ...
+    def query(
+        self,
+        pattern_type: str | Sequence[str] | Query | None = None,
+        start_date: Bound = None,
+        end_date: Bound = None,
+        limit: int | None = 100,
+        tags: Sequence[str] | None = None,
+        **more: Unpack[Further],
     ) -> Results:
         """Return the records that answer, newest first; both date bounds are inclusive.
 
         The parameters are those of `Query`, and a `Query`, with the limit that it says, may stand in the
-        place of them all. Raises `QueryError` for a value without meaning.
+        place of them all. With a limit they are read at once and returned as a list, without one while one
+        iterates. Raises `QueryError` for a value without meaning.
         """
         if isinstance(pattern_type, Query):
             question = pattern_type
-            besides = (start_date, end_date, limit, tags, tags_all, tags_none, where, order, cursor)
-            if besides != _NOTHING_ELSE:
+            if more or (start_date, end_date, limit, tags) != (None, None, 100, None):
                 raise QueryError("give a Query or its parameters, not both")
         else:
-            question = Query(
-                pattern_type,
-                start_date,
-                end_date,
-                limit,
-                tags,
-                tags_all=tags_all,
-                tags_none=tags_none,
-                where=where,
-                order=order,
-                cursor=cursor,
-            )
+            question = Query(pattern_type, start_date, end_date, limit, tags, **more)
+        if question.limit is None:
+            return LazyResults(self._backend.scan, self._backend.count, question)
         found = list(self._backend.scan(question))
-        more = bool(found) and len(found) == question.limit
-        return Results(map(content, found), question.cursor_after(found[-1]) if more else None)
+        full = bool(found) and len(found) == question.limit
+        return Page(found, question.cursor_after(found[-1]) if full else None)
 
     def iter(self, query: Query | None = None, **parameters: Any) -> Iterator[Record]:
         """Yield the records that answer, one by one in constant memory; no limit unless given.
@@ -279,6 +282,31 @@ class PatternStorage:
     def count(self, query: Query | None = None, **parameters: Any) -> int:
         """Return how many records answer; takes what `iter` takes."""
         return self._backend.count(_unlimited(query, parameters))
+
+    def aggregate(
+        self,
+        query: Query | None = None,
+        *,
+        group_by: Sequence[str] = (),
+        every: str | None = None,
+        tz: str = "UTC",
+        metrics: Mapping[str, Metric] | None = None,
+        **parameters: Any,
+    ) -> Groups:
+        """Return figures about the records that answer, for each group a dict, in the order of the groups.
+
+        Takes what `iter` takes, and what `Aggregation` says. The same on every backend, to the last digit.
+        Raises `QueryError` for what has no meaning.
+
+        >>> with PatternStorage("memory") as storage:
+        ...     for tool in ("Bash", "Read", "Bash"):
+        ...         _ = storage.capture("tool_use", {"tool_name": tool})
+        ...     storage.aggregate(group_by=["data.tool_name"])
+        [{'data.tool_name': 'Bash', 'n': 2}, {'data.tool_name': 'Read', 'n': 1}]
+        """
+        asked = Aggregation(group_by, every, tz, metrics)
+        rows = self._backend.aggregate(_unlimited(query, parameters), asked).rows()
+        return Groups(rows, asked.columns)
 
     def stats(self) -> dict[str, Any]:
         """Return counts per kind and day, bytes, oldest and newest timestamp, spool and versions."""
@@ -406,38 +434,6 @@ class PatternStorage:
         self.close()
 
 
-class Session:
-    """Many saves by one writer: `with storage.session() as session: session.save(...)`.
-
-    Each save is validated, acknowledged and visible by itself, as with `PatternStorage.save`; only the
-    flush to the disk that the level `group` asks for comes once, when the session ends.
-    """
-
-    def __init__(self, saver: Saver, writer: SingleWriter, clock: Callable[[], int]) -> None:
-        self._saver = saver
-        self._writer = writer
-        self._clock = clock
-
-    def save(self, pattern: Mapping[str, Any]) -> Literal[True]:
-        """Validate a record and store it. Raises like `PatternStorage.save`."""
-        self._saver.save([admit(pattern)], "save", into=self._writer)
-        return True
-
-    def capture(self, kind: str, data: Mapping[str, Any], context: Mapping[str, Any] | None = None) -> str:
-        """Store `data` as a new record of `kind` and return its id."""
-        record = _captured(kind, data, context, self._clock() // 1000)
-        self._saver.save([record], "save", into=self._writer, fresh=True)
-        return str(record["pattern_id"])
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._writer.close()
-
-
 def open_store(store: str, **options: Any) -> PatternStorage:
     """Return the storage that `file:PATH`, `sqlite:PATH` or `memory:` names.
 
@@ -460,19 +456,6 @@ def _next_batch(stream: Iterator[Mapping[str, Any]], size: int, stored: int) -> 
         error.add_note(f"the stream broke off at record {read}; the first {stored} records are stored")
         raise
     return batch
-
-
-def _captured(kind: str, data: Mapping[str, Any], context: Mapping[str, Any] | None, now: int) -> Record:
-    """A validated record of `data`, stamped with a new id and the time in microseconds."""
-    pattern: dict[str, Any] = {
-        "pattern_id": new_id(now),
-        "pattern_type": kind,
-        "timestamp": isoformat(now),
-        "data": data,
-    }
-    if context is not None:
-        pattern["context"] = context
-    return admit(pattern)
 
 
 def _admit_all(patterns: Iterable[Mapping[str, Any]], first: int, outcome: str) -> list[Record]:

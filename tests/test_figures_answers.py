@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -38,9 +38,9 @@ def answer(storage: PatternStorage, question: Query) -> Answer:
     return text(found), storage.count(question), text(following)
 
 
-def text(records: list[dict[str, object]]) -> bytes:
+def text(records: Iterable[dict[str, object]]) -> bytes:
     """Records as text, which tells 1 from 1.0 and from True."""
-    return orjson.dumps(records, option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(list(records), option=orjson.OPT_SORT_KEYS)
 
 
 def differing(stores: Stores, questions: list[Query], expected: list[Answer]) -> list[tuple[str, Query]]:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import duckdb
 import orjson
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.json as pa_json  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.json as pa_json
 import pytest
 
 from moai_patterns import PatternStorage

@@ -41,8 +41,8 @@ def test_what_has_no_short_form_is_refused_in_one(odd: Any) -> None:
             lambda: storage.query([odd]),
             lambda: storage.query(tags=[odd]),
             lambda: storage.query(order=odd),
-            lambda: storage.query(start_date=[odd]),  # type: ignore[arg-type]
-            lambda: storage.query(limit=[odd]),  # type: ignore[arg-type]
+            lambda: storage.query(start_date=[odd]),  # type: ignore[call-overload]
+            lambda: storage.query(limit=[odd]),  # type: ignore[call-overload]
             lambda: storage.query(where={"data.a": odd}),
             lambda: storage.get_many([odd]),
             lambda: field("data.a") < odd,

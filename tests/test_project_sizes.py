@@ -7,9 +7,7 @@ import statistics
 from sources import GENERATED, files, functions, modules, parameters, relative
 
 # Signatures that a document fixes, and those that take the parts of a Query one by one as it does.
-DOCUMENTED = frozenset(
-    {"moai_patterns.storage.PatternStorage.__init__", "moai_patterns.storage.PatternStorage.query"}
-)
+DOCUMENTED = frozenset({"moai_patterns.storage.PatternStorage.__init__"})
 
 
 def lines(source: bytes) -> int:

@@ -14,7 +14,7 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -119,7 +119,7 @@ def days_ago(days: float) -> str:
     return (NOW - timedelta(days=days)).isoformat()
 
 
-def ids(records: list[dict[str, Any]]) -> list[str]:
+def ids(records: Sequence[dict[str, Any]]) -> list[str]:
     return [record["pattern_id"] for record in records]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 import orjson
-import pyarrow.json  # type: ignore[import-untyped]
+import pyarrow.json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

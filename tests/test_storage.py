@@ -3,7 +3,7 @@
 import errno
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PatternS
         assert opened.check(read_data=True) == []
 
 
-def ids(records: list[Record]) -> list[str]:
+def ids(records: Sequence[Record]) -> list[str]:
     """The ids of records."""
     return [record["pattern_id"] for record in records]
 

@@ -12,6 +12,7 @@ from moai_patterns import (
     Backend,
     Condition,
     Outcome,
+    Page,
     Pattern,
     PatternSchema,
     PatternStorage,
@@ -20,7 +21,6 @@ from moai_patterns import (
     Policy,
     Problem,
     Query,
-    Results,
     Session,
     StorageConfig,
     TaskCompletionData,
@@ -51,7 +51,7 @@ with PatternStorage("sqlite", "captures", 30, 90, durability="record", timeout=5
     slow = field("data.duration_ms") >= 1000
     assert_type(slow, Condition)
     found = storage.query(PatternType.TASK_COMPLETION, tags=["nightly"], where=slow, order="oldest")
-    assert_type(found, Results)
+    assert_type(found, Page)
     assert_type(found.cursor, str | None)
     assert_type(storage.iter(Query(limit=None)), Iterator[dict[str, Any]])
     assert_type(storage.count(), int)
@@ -65,8 +65,8 @@ with PatternStorage("sqlite", "captures", 30, 90, durability="record", timeout=5
         assert_type(session, Session)
         assert_type(session.save(record), Literal[True])
     storage.copy_to(open_store("memory:"))
-    storage.query(order="sideways")  # type: ignore[arg-type]
-    storage.query(limit="all")  # type: ignore[arg-type]
+    storage.query(order="sideways")  # type: ignore[call-overload]
+    storage.query(limit="all")  # type: ignore[call-overload]
     storage.copy_to("captures.db")  # type: ignore[arg-type]
 
 PatternStorage("sqlite", durability="often")  # type: ignore[arg-type]

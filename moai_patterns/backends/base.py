@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from moai_patterns.aggregates import Aggregation, Tally
 from moai_patterns.backends.fileops import FULL
 from moai_patterns.errors import ConflictError as ConflictError
 from moai_patterns.errors import StoreError
@@ -134,6 +135,13 @@ class BackendBase(ABC):
     def count(self, query: Query) -> int:
         """Return how many records `scan` would yield."""
         return sum(1 for _ in self.scan(query))
+
+    def aggregate(self, query: Query, asked: Aggregation) -> Tally:
+        """Return the figures of what `scan` would yield, group by group."""
+        tally = Tally(asked)
+        for record in self.scan(query):
+            tally.add(record)
+        return tally
 
     def delete(self, query: Query) -> int:
         """Remove exactly what `scan` yields and return how many that were.

@@ -12,13 +12,14 @@ from unittest import SkipTest
 from moai_patterns.testing.answers import Matching, Ordering, Paging
 from moai_patterns.testing.endurance import Persisting
 from moai_patterns.testing.faults import Reporting
+from moai_patterns.testing.figures import Figures
 from moai_patterns.testing.upkeep import Compacting, Deleting
 from moai_patterns.testing.values import RoundTrip
 from moai_patterns.testing.writes import Writing
 
 
 class BackendContract(
-    RoundTrip, Writing, Ordering, Paging, Matching, Deleting, Persisting, Compacting, Reporting
+    RoundTrip, Writing, Ordering, Paging, Matching, Figures, Deleting, Persisting, Compacting, Reporting
 ):
     """Subclass it in a test file, say how the backend opens, and pytest runs every clause on it.
 

@@ -9,6 +9,18 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from moai_patterns.aggregates import (
+    Aggregation,
+    Metric,
+    count,
+    distinct,
+    max_,
+    mean,
+    min_,
+    quantile,
+    success_rate,
+    sum_,
+)
 from moai_patterns.conditions import Condition, field
 from moai_patterns.instant import FIRST, LAST
 from moai_patterns.moments import Bound
@@ -76,6 +88,28 @@ def question(choose: Choose) -> Query:
     }
     limit = choose((None, None, None, 100, 1, 2, 3, 0, 10**6))
     return Query(limit=limit, order=order, revisions=choose(("heads", "heads", "all")), **asked)
+
+
+def aggregation(choose: Choose) -> Aggregation:
+    """Return groups and figures over the dense pools."""
+    paths = ("data.n", "data.word", "data.deep.x", "data.deep.list.1", "data.missing", "data.deep")
+    keys = (*paths, "context.agent", "pattern_type", "version", "context.tags", "data.a.b")
+    group_by = tuple({choose(keys): None for _ in range(choose((0, 1, 1, 2)))})
+    makers: tuple[Callable[[], Metric], ...] = (
+        count,
+        lambda: count(choose(paths)),
+        lambda: distinct(choose(paths)),
+        lambda: sum_(choose(paths)),
+        lambda: mean(choose(paths)),
+        lambda: min_(choose(paths)),
+        lambda: max_(choose(paths)),
+        lambda: quantile(choose(paths), choose((0.5, 0.0, 1.0, 0.95, 0.1))),
+        lambda: success_rate(choose(paths)),
+    )
+    metrics = {f"m{at}": choose(makers)() for at in range(choose((1, 2, 0, 3)))}
+    every = choose((None, None, "1d", "1h", "15m", "1w", "1mo", "1y", "3d", "7s"))
+    tz = "UTC" if every is None else choose(("UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns"))
+    return Aggregation(group_by, every, tz, metrics)
 
 
 def _bound(choose: Choose) -> Bound:

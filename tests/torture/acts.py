@@ -22,7 +22,7 @@ from moai_patterns.collect.importing import import_paths
 from moai_patterns.errors import StoreError
 from moai_patterns.instant import DAY, instant, isoformat
 from moai_patterns.query import Query
-from moai_patterns.storage import Session
+from moai_patterns.session import Session
 
 Record = dict[str, Any]
 History = tuple[Record, ...]

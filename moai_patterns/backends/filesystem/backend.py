@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from moai_patterns.aggregates import Aggregation, Tally
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import BackendBase, Batch, Problem, Repair, SingleWriter
-from moai_patterns.backends.filesystem import checking, counting, manifest
+from moai_patterns.backends.filesystem import aggregating, checking, counting, manifest
 from moai_patterns.backends.filesystem.arrival import by_arrival
 from moai_patterns.backends.filesystem.compaction import Folding
 from moai_patterns.backends.filesystem.lookup import EVERYTHING, HEADS
@@ -127,6 +128,14 @@ class FilesystemBackend(BackendBase):
             snapshot.must_be_whole()
             total = sum(sum(kinds.values()) for kinds in counting.days(snapshot, query).values())
         return total if query.limit is None else min(total, query.limit)
+
+    def aggregate(self, query: Query, asked: Aggregation) -> Tally:
+        """Return the figures of what `scan` would yield, group by group."""
+        if not counting.is_countable(query) or query.limit is not None:
+            return super().aggregate(query, asked)
+        with self._pinned() as snapshot:
+            snapshot.must_be_whole()
+            return aggregating.aggregate(snapshot, query, asked)
 
     def delete(self, query: Query) -> int:
         """Remove exactly what `scan` yields and return how many that were.

@@ -8,9 +8,10 @@ from collections import Counter
 from moai_patterns.backends.filesystem.manifest import PARTS
 from moai_patterns.backends.filesystem.names import digest
 from moai_patterns.backends.filesystem.reading import Snapshot
+from moai_patterns.backends.filesystem.segment import Segment
 from moai_patterns.backends.filesystem.segment_writer import DATA, INDEX
 from moai_patterns.backends.filesystem.tree import Tree
-from moai_patterns.instant import DAY
+from moai_patterns.instant import DAY, FIRST, LAST
 from moai_patterns.query import Query
 
 
@@ -32,14 +33,16 @@ def is_everything_until(query: Query) -> bool:
     return ends_day and bare and is_countable(query)
 
 
-def untouched(snapshot: Snapshot, query: Query) -> list[int]:
-    """Return the days up to the query's end that are wholly in a segment of heads."""
-    until = query.until or 0
+def untouched(snapshot: Snapshot, query: Query) -> list[tuple[int, Segment]]:
+    """Return the days, all of which the question asks for, that are wholly in a segment of heads."""
+    since = FIRST if query.since is None else query.since
+    until = LAST if query.until is None else query.until
     changed = {digest(identity) for identity in snapshot.overlay.ids()}
     return [
-        day
+        (day, segment)
         for day, segment in snapshot.cold.segments("heads")
-        if (day + 1) * DAY - 1 <= until
+        if since <= day * DAY
+        and (day + 1) * DAY - 1 <= until
         and not any(segment.may_hold(hashed) for hashed in changed)
         and not any(day in found.by_day() for found in snapshot.journals)
         and not any(snapshot.hot_names(day))

@@ -119,7 +119,7 @@ class Maintenance:
     def _droppable(self, query: Query, counts: Mapping[int, int] | None) -> list[int]:
         snapshot = self._snapshot()
         content = snapshot.cold.manifest
-        days = [] if content.history else counting.untouched(snapshot, query)
+        days = [] if content.history else [day for day, _ in counting.untouched(snapshot, query)]
         return [day for day in days if counts is None or content.heads[day].count == counts.get(day)]
 
     def _snapshot(self) -> Snapshot:

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from moai_patterns.backends.sqlite import layout
+from moai_patterns.aggregates import Aggregation
+from moai_patterns.backends.sqlite import aggregating, layout
 from moai_patterns.backends.sqlite.indexing import UP_TO, WAITING, WAITING_TAGS
 from moai_patterns.backends.sqlite.pushdown import superset
 from moai_patterns.conditions import condition
@@ -70,6 +71,20 @@ def select_numbers(query: Query) -> Statement | None:
     if asked.empty:
         return None
     return Statement(_numbers(asked), asked.parameters, asked.exact, waiting=asked.waiting)
+
+
+def select_values(query: Query, asked: Aggregation, grid: tuple[int, int]) -> Statement | None:
+    """Return the statement that groups what answers, as `grouped.count` reads it.
+
+    None where nothing can match, and where SQL does not know exactly what does, or what it is.
+    """
+    found = _Asked(query)
+    whole = query.limit is None and query.after is None and query.revisions == "heads"
+    if found.empty or not whole or not found.exact or found.tag_branches > 1:
+        return None
+    rows = " UNION ALL ".join(found.branches((*layout.NAMES[:6], "instant")))
+    sql = aggregating.statement(asked, grid, rows, found.bind)
+    return None if sql is None else Statement(sql, found.parameters, True, waiting=found.waiting)
 
 
 def delete(query: Query) -> Statement | None:

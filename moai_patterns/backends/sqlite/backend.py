@@ -15,6 +15,8 @@ from weakref import finalize
 
 import orjson
 
+from moai_patterns.aggregates import Aggregation, Tally
+from moai_patterns.backends import grouped
 from moai_patterns.backends.base import BackendBase, Batch, Problem, Repair, SingleWriter
 from moai_patterns.backends.fileops import FULL
 from moai_patterns.backends.reserve import Reserve
@@ -28,6 +30,7 @@ from moai_patterns.backends.sqlite.rows import answering, distinct, in_order, re
 from moai_patterns.backends.sqlite.write import TableWriter, Transaction
 from moai_patterns.errors import DamageError, StoreError
 from moai_patterns.instant import DAY, FIRST, LAST
+from moai_patterns.periods import Periods
 from moai_patterns.query import Query, Record
 
 _NAMES = ", ".join(layout.NAMES)
@@ -37,6 +40,7 @@ _FIRST_KIND = "SELECT min(pattern_type) FROM patterns WHERE indexed = 1"
 _NEXT_KIND = f"{_FIRST_KIND} AND pattern_type > ?"
 _OF_KIND = "FROM patterns WHERE indexed = 1 AND pattern_type = ? AND instant >= ?"
 _NEXT_INSTANT = f"SELECT instant {_OF_KIND} ORDER BY instant LIMIT 1"
+_ANY_INSTANT = f"SELECT instant FROM patterns WHERE indexed = 1 AND instant > {-(2**63)}"
 _IN_DAY = f"SELECT count(*) {_OF_KIND} AND instant < ?"
 _MISFITS = (
     "SELECT seq, pattern_id FROM patterns WHERE typeof(pattern_type) <> 'text'"
@@ -163,6 +167,23 @@ class SqliteBackend(BackendBase):
         ((number,),) = rows
         number += len(waiting(late, query, self.path))
         return int(number if query.limit is None else min(number, query.limit))
+
+    def aggregate(self, query: Query, asked: Aggregation) -> Tally:
+        """Return the figures of what `scan` would yield, group by group.
+
+        Where SQLite can tell values exactly it hands out these alone, and no checksum of a row is looked at.
+        """
+        tally = Tally(asked)
+        # What is damaged is for a scan to say: it knows which row it is.
+        with suppress(DamageError, TypeError, ValueError), self._readers.moment() as ask:
+            grid = (0, 1) if asked.periods is None else _grid(ask, query, asked.periods)
+            statement = asking.select_values(query, asked, grid)
+            if statement is not None:
+                grouped.count(ask(statement.sql, statement.parameters), tally, grid)
+                for late in waiting(ask(statement.waiting), query, self.path) if statement.waiting else ():
+                    tally.add(late)
+                return tally
+        return super().aggregate(query, asked)
 
     def delete(self, query: Query) -> int:
         """Remove exactly what `scan` yields and return how many that were.
@@ -363,6 +384,15 @@ def _days(ask: Ask, path: str) -> Iterator[tuple[str, int, int]]:
             ((number,),) = ask(_IN_DAY, (kind, day * DAY, begin))
             yield kind, day, number
         ((kind,),) = ask(_NEXT_KIND, (kind,))
+
+
+def _grid(ask: Ask, query: Query, periods: Periods) -> tuple[int, int]:
+    """Return a grid of periods for all that is in the index by time and answers."""
+    bounds = []
+    for direction, bound in (("", query.since), (" DESC", query.until)):
+        for (end,) in ask(f"{_ANY_INSTANT} ORDER BY instant{direction} LIMIT 1"):
+            bounds.append(end if bound is None else (min if direction else max)(bound, end))
+    return periods.grid(*bounds) if bounds and bounds[0] <= bounds[1] else (0, 1)
 
 
 def _misfit(ask: Ask, path: str) -> DamageError:

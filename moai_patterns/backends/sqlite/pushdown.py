@@ -11,7 +11,7 @@ bound, never part of the text. What SQLite reads differently in some version is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from moai_patterns.conditions import Compare, Condition, Either, Every
@@ -56,11 +56,16 @@ class _Pushed:
         return "(" + " OR ".join(known) + ")" if known and len(known) == len(parts) else None
 
 
+def place(path: Sequence[str], bind: Bind) -> str | None:
+    """Return the bound path of a value in its column, or None for one that SQLite may read differently."""
+    _, *steps = path
+    return bind("$" + "".join(f'."{step}"' for step in steps)) if steps and all(map(_plain, steps)) else None
+
+
 def _compare(compare: Compare, bind: Bind) -> str | None:
-    root, *steps = compare.path
-    if not steps or not all(map(_plain, steps)):
+    root, path = compare.path[0], place(compare.path, bind)
+    if path is None:
         return None
-    path = bind("$" + "".join(f'."{step}"' for step in steps))
     there = f"json_type({root}, {path})"
     found = f"json_extract({root}, {path})"
     relation, value = compare.relation, compare.value

@@ -121,7 +121,7 @@ tests/test_schema_errors.py::test_bad_input_is_refused_with_place_and_rule[an un
     Sabotage(
         name="a session does not validate",
         breaks="a session stores what a save refuses",
-        file="storage.py",
+        file="session.py",
         old='        self._saver.save([admit(pattern)], "save", into=self._writer)',
         new='        self._saver.save([dict(pattern)], "save", into=self._writer)',
         test="tests/test_storage.py::test_a_session_saves_like_the_storage[memory]",

@@ -1,0 +1,147 @@
+"""Records and rows as Arrow tables, which pandas, Polars, DuckDB and pyarrow take as they are.
+
+Needs the extra `arrow`, and `pandas` or `polars` for theirs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from moai_patterns.conditions import field
+from moai_patterns.errors import MissingExtraError
+from moai_patterns.instant import instant
+from moai_patterns.query import Record
+from moai_patterns.values import MISSING, reach
+
+if TYPE_CHECKING:
+    import pyarrow
+
+_BATCH = 1000
+_EXACT = 2**53  # beyond, a float has not all digits of an integer
+WHOLE = ("pattern_id", "pattern_type", "timestamp", "version", "data", "context")
+
+
+def arrow() -> Any:
+    """Return the module `pyarrow`. Raises `MissingExtraError` where it is not installed."""
+    try:
+        import pyarrow
+    except ImportError:
+        raise MissingExtraError("tables", "pyarrow", "arrow") from None
+    return pyarrow
+
+
+def reader(records: Iterable[Record]) -> pyarrow.RecordBatchReader:
+    """Return stored records in batches of a thousand: the envelope, with data and context as JSON texts."""
+    pa = arrow()
+    text = pa.string()
+    types = [text, text, pa.timestamp("us", "UTC"), text, text, text]
+    schema = pa.schema(list(zip(WHOLE, types, strict=True)))
+
+    def batches() -> Iterator[Any]:
+        stream = iter(records)
+        while some := list(islice(stream, _BATCH)):
+            columns = zip(*map(_whole, some), strict=True)
+            arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
+            yield pa.record_batch(arrays, schema=schema)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def _whole(record: Record) -> tuple[Any, ...]:
+    context = record.get("context")
+    return (
+        record["pattern_id"],
+        record["pattern_type"],
+        moment(record),
+        record.get("version"),
+        _json(record["data"]),
+        None if context is None else _json(context),
+    )
+
+
+def moment(record: Mapping[str, Any]) -> int:
+    """Return the instant of a record, of one that was never stored by its timestamp."""
+    meta = record.get("_meta")
+    return instant(record["timestamp"]) if meta is None else int(meta["instant"])
+
+
+def chosen(records: Iterable[Record], columns: Sequence[str]) -> pyarrow.Table:
+    """Return a table of the values at some paths. Raises `QueryError` for what is no path."""
+    paths = [field(column).path for column in columns]
+    values: list[list[Any]] = [[] for _ in paths]
+    for record in records:
+        for path, column in zip(paths, values, strict=True):
+            found = moment(record) if path == ("timestamp",) else reach(record, path)
+            column.append(None if found is MISSING else found)
+    pa = arrow()
+    utc = pa.timestamp("us", "UTC")
+    arrays = [
+        pa.array(column, utc) if path == ("timestamp",) else typed(column)
+        for path, column in zip(paths, values, strict=True)
+    ]
+    return pa.table(dict(zip(columns, arrays, strict=True)))
+
+
+def flat(records: Iterable[Record]) -> pyarrow.Table:
+    """Return a table with a column for each path that leads to a value in any of the records."""
+    rows = [dict(_leaves(record)) for record in records]
+    names = dict.fromkeys(("pattern_id", "pattern_type", "timestamp", "version"))
+    for row in rows:
+        names.update(dict.fromkeys(row))
+    return table(rows, list(names), utc=("timestamp",))
+
+
+def _leaves(record: Record) -> Iterator[tuple[str, Any]]:
+    yield "pattern_id", record["pattern_id"]
+    yield "pattern_type", record["pattern_type"]
+    yield "timestamp", moment(record)
+    if "version" in record:
+        yield "version", record["version"]
+    for root in ("data", "context"):
+        if isinstance(record.get(root), dict):
+            yield from _inside(root, record[root])
+
+
+def _inside(place: str, found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in found.items():
+        if isinstance(value, dict) and value:
+            yield from _inside(f"{place}.{key}", value)
+        else:
+            yield f"{place}.{key}", value
+
+
+def table(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], utc: Sequence[str] = ()
+) -> pyarrow.Table:
+    """Return rows as a table; `utc` names the columns with UTC microseconds."""
+    pa = arrow()
+    arrays = {}
+    for name in columns:
+        values = [row.get(name) for row in rows]
+        arrays[name] = pa.array(values, pa.timestamp("us", "UTC")) if name in utc else typed(values)
+    return pa.table(arrays)
+
+
+def typed(values: Sequence[Any]) -> pyarrow.Array:
+    """Return values as an array of the one type that they have; of several, or nested ones, as JSON texts."""
+    pa = arrow()
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {int, float} and all(abs(value) <= _EXACT for value in values if type(value) is int):
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())
+    if len(kinds) == 1 and kinds <= {bool, int, float, str}:
+        known = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
+        return pa.array(values, known[kinds.pop()])
+    if kinds == {datetime}:
+        zone = next(value for value in values if value is not None).tzinfo
+        return pa.array(values, pa.timestamp("us", str(zone)))
+    if not kinds:
+        return pa.nulls(len(values))
+    return pa.array([None if value is None else _json(value) for value in values], pa.string())
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
