@@ -59,6 +59,7 @@ if TYPE_CHECKING:  # the same names for type checkers; a test compares the two l
     from moai_patterns.results import LazyResults as LazyResults
     from moai_patterns.results import Page as Page
     from moai_patterns.results import Results as Results
+    from moai_patterns.results import Rows as Rows
     from moai_patterns.saving import Saved as Saved
     from moai_patterns.schema import PatternSchema as PatternSchema
     from moai_patterns.schema import Violation as Violation
@@ -114,7 +115,7 @@ _HOME = {
         "ToolUseData",
         "UserCorrectionData",
     ),
-    "results": ("Groups", "LazyResults", "Page", "Results"),
+    "results": ("Groups", "LazyResults", "Page", "Results", "Rows"),
     "saving": ("Saved",),
     "schema": ("PatternSchema", "Violation", "json_schema", "kinds", "register"),
     "session": ("Session",),

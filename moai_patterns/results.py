@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 _SHOWN = 20
+_BATCH = 1000
 
 
 class Table(Sequence[Record]):
@@ -222,6 +223,48 @@ class Groups(_Held):
 
     def _repr_html_(self) -> str:
         return shown.rows(self, self.columns, f"{len(self)} groups")
+
+
+class Rows(Table):
+    """What a statement in SQL returns, each row a dict of its columns."""
+
+    def __init__(self, table: pyarrow.Table) -> None:
+        self._table = table
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(self._table.column_names)
+
+    def to_arrow(self, columns: Sequence[str] | None = None, *, flatten: bool = False) -> pyarrow.Table:
+        """Return the Arrow table; `columns` names some of its columns, and there is nothing to flatten."""
+        return self._table if columns is None else self._table.select(list(columns))
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def __iter__(self) -> Iterator[Record]:
+        for batch in self._table.to_batches(max_chunksize=_BATCH):
+            yield from batch.to_pylist()
+
+    @overload
+    def __getitem__(self, place: int) -> Record: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Record]: ...
+    def __getitem__(self, place: int | slice) -> Record | list[Record]:
+        if isinstance(place, slice):
+            return [self[at] for at in range(*place.indices(len(self)))]
+        at = range(len(self))[place]
+        (row,) = self._table.slice(at, 1).to_pylist()
+        return dict(row)
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+    def _repr_html_(self) -> str:
+        first = self[:_SHOWN]
+        more = f"the first {_SHOWN} of {len(self):,}" if len(self) > _SHOWN else f"{len(self)}"
+        return shown.rows(first, self.columns, f"{more} rows")
 
 
 def _content(stored: Record) -> Record:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack, overload
+from typing import Any, Literal, Self
 
 from moai_patterns import backup, lifecycle, spool
-from moai_patterns.aggregates import Aggregation, Metric
 from moai_patterns.arguments import must_be, must_be_days, must_be_seconds, must_be_text
+from moai_patterns.asking import Questions
 from moai_patterns.backends.base import Backend, Batch, Problem, Repair
 from moai_patterns.backends.opening import open_backend
 from moai_patterns.errors import PatternError, QueryError, ValidationError
@@ -21,13 +21,11 @@ from moai_patterns.instant import DAY, isoformat
 from moai_patterns.lifecycle import Outcome, Plan, Policy
 from moai_patterns.location import KEY, SPOOL, absolute, beside, parse_store
 from moai_patterns.maintenance import Upkeep
-from moai_patterns.moments import Bound
-from moai_patterns.query import Further, Query, Record
-from moai_patterns.results import Groups, LazyResults, Page, Results
+from moai_patterns.query import Query, Record
 from moai_patterns.saving import Saved, Saver, content, retried
 from moai_patterns.schema import admit
 from moai_patterns.session import Session, captured
-from moai_patterns.values import shortened, text
+from moai_patterns.values import shortened
 
 Durability = Literal["os", "group", "record"]
 BATCH = 1000
@@ -54,7 +52,7 @@ class StorageConfig:
     index_enabled: bool = True
 
 
-class PatternStorage:
+class PatternStorage(Questions):
     """A store of validated records on one backend.
 
     Parameters:
@@ -208,105 +206,7 @@ class PatternStorage:
             admit(content(record))
         self._backend.write(Batch(records))
 
-    # Asking
-
-    def load(self, pattern_id: str) -> Record | None:
-        """Return the record of this id as it was saved, or None when there is none."""
-        if not isinstance(pattern_id, str):
-            raise QueryError(f"an id is text, not {type(pattern_id).__name__}")
-        found = self._backend.get(text(pattern_id))
-        return None if found is None else content(found)
-
-    def get_many(self, ids: Iterable[str]) -> list[Record | None]:
-        """Return the records of these ids in their order, None where there is none."""
-        if isinstance(ids, str) or not isinstance(ids, Iterable):
-            raise QueryError(f"ids takes several ids, not {shortened(ids)}")
-        wanted = list(ids)
-        found = {r["pattern_id"]: content(r) for r in self._backend.scan(Query(ids=wanted, limit=None))}
-        return [found.get(identity) for identity in wanted]
-
-    @overload
-    def query(
-        self,
-        pattern_type: str | Sequence[str] | None = None,
-        start_date: Bound = None,
-        end_date: Bound = None,
-        limit: int = 100,
-        tags: Sequence[str] | None = None,
-        **more: Unpack[Further],
-    ) -> Page: ...
-    @overload
-    def query(
-        self,
-        pattern_type: str | Sequence[str] | Query | None = None,
-        start_date: Bound = None,
-        end_date: Bound = None,
-        limit: int | None = 100,
-        tags: Sequence[str] | None = None,
-        **more: Unpack[Further],
-    ) -> Results: ...
-    def query(
-        self,
-        pattern_type: str | Sequence[str] | Query | None = None,
-        start_date: Bound = None,
-        end_date: Bound = None,
-        limit: int | None = 100,
-        tags: Sequence[str] | None = None,
-        **more: Unpack[Further],
-    ) -> Results:
-        """Return the records that answer, newest first; both date bounds are inclusive.
-
-        The parameters are those of `Query`, and a `Query`, with the limit that it says, may stand in the
-        place of them all. With a limit they are read at once and returned as a list, without one while one
-        iterates. Raises `QueryError` for a value without meaning.
-        """
-        if isinstance(pattern_type, Query):
-            question = pattern_type
-            if more or (start_date, end_date, limit, tags) != (None, None, 100, None):
-                raise QueryError("give a Query or its parameters, not both")
-        else:
-            question = Query(pattern_type, start_date, end_date, limit, tags, **more)
-        if question.limit is None:
-            return LazyResults(self._backend.scan, self._backend.count, question)
-        found = list(self._backend.scan(question))
-        full = bool(found) and len(found) == question.limit
-        return Page(found, question.cursor_after(found[-1]) if full else None)
-
-    def iter(self, query: Query | None = None, **parameters: Any) -> Iterator[Record]:
-        """Yield the records that answer, one by one in constant memory; no limit unless given.
-
-        Takes the parameters of `query`, or a `Query`.
-        """
-        return map(content, self._backend.scan(_unlimited(query, parameters)))
-
-    def count(self, query: Query | None = None, **parameters: Any) -> int:
-        """Return how many records answer; takes what `iter` takes."""
-        return self._backend.count(_unlimited(query, parameters))
-
-    def aggregate(
-        self,
-        query: Query | None = None,
-        *,
-        group_by: Sequence[str] = (),
-        every: str | None = None,
-        tz: str = "UTC",
-        metrics: Mapping[str, Metric] | None = None,
-        **parameters: Any,
-    ) -> Groups:
-        """Return figures about the records that answer, for each group a dict, in the order of the groups.
-
-        Takes what `iter` takes, and what `Aggregation` says. The same on every backend, to the last digit.
-        Raises `QueryError` for what has no meaning.
-
-        >>> with PatternStorage("memory") as storage:
-        ...     for tool in ("Bash", "Read", "Bash"):
-        ...         _ = storage.capture("tool_use", {"tool_name": tool})
-        ...     storage.aggregate(group_by=["data.tool_name"])
-        [{'data.tool_name': 'Bash', 'n': 2}, {'data.tool_name': 'Read', 'n': 1}]
-        """
-        asked = Aggregation(group_by, every, tz, metrics)
-        rows = self._backend.aggregate(_unlimited(query, parameters), asked).rows()
-        return Groups(rows, asked.columns)
+    # Keeping
 
     def stats(self) -> dict[str, Any]:
         """Return counts per kind and day, bytes, oldest and newest timestamp, spool and versions."""
@@ -327,8 +227,6 @@ class PatternStorage:
             "spool": spool.status(self._place) if self._place else {},
             "versions": self._backend.facts(),
         }
-
-    # Keeping
 
     def delete_old_patterns(self, retention_days: int | None = None) -> int:
         """Remove every record before the UTC midnight `retention_days` days ago; return how many.
@@ -467,14 +365,3 @@ def _admit_all(patterns: Iterable[Mapping[str, Any]], first: int, outcome: str) 
         except ValidationError as error:
             raise ValidationError(f"record {position}: {error}; {outcome}", error.violations) from None
     return admitted
-
-
-def _unlimited(query: Query | None, parameters: dict[str, Any]) -> Query:
-    if query is not None and parameters:
-        raise QueryError("give a Query or its parameters, not both")
-    if query is not None and not isinstance(query, Query):
-        raise QueryError(f"query is a Query, not {shortened(query)}; a kind is given as pattern_type=...")
-    try:
-        return query or Query(**parameters)
-    except TypeError as error:
-        raise QueryError(str(error).replace("Query.__init__() ", "")) from None

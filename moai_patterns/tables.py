@@ -5,11 +5,13 @@ Needs the extra `arrow`, and `pandas` or `polars` for theirs.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from moai_patterns.conditions import field
 from moai_patterns.errors import MissingExtraError
@@ -34,39 +36,38 @@ def arrow() -> Any:
     return pyarrow
 
 
-def reader(records: Iterable[Record]) -> pyarrow.RecordBatchReader:
+def reader(records: Iterable[Record], columns: Sequence[str] = WHOLE) -> pyarrow.RecordBatchReader:
     """Return stored records in batches of a thousand: the envelope, with data and context as JSON texts."""
     pa = arrow()
-    text = pa.string()
-    types = [text, text, pa.timestamp("us", "UTC"), text, text, text]
-    schema = pa.schema(list(zip(WHOLE, types, strict=True)))
+    types = [pa.timestamp("us", "UTC") if name == "timestamp" else pa.string() for name in columns]
+    schema = pa.schema(list(zip(columns, types, strict=True)))
+    values = [_VALUES[name] for name in columns]
 
     def batches() -> Iterator[Any]:
         stream = iter(records)
         while some := list(islice(stream, _BATCH)):
-            columns = zip(*map(_whole, some), strict=True)
-            arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
+            arrays = [
+                pa.array(list(map(value, some)), kind) for value, kind in zip(values, types, strict=True)
+            ]
             yield pa.record_batch(arrays, schema=schema)
 
     return pa.RecordBatchReader.from_batches(schema, batches())
-
-
-def _whole(record: Record) -> tuple[Any, ...]:
-    context = record.get("context")
-    return (
-        record["pattern_id"],
-        record["pattern_type"],
-        moment(record),
-        record.get("version"),
-        _json(record["data"]),
-        None if context is None else _json(context),
-    )
 
 
 def moment(record: Mapping[str, Any]) -> int:
     """Return the instant of a record, of one that was never stored by its timestamp."""
     meta = record.get("_meta")
     return instant(record["timestamp"]) if meta is None else int(meta["instant"])
+
+
+_VALUES: Mapping[str, Callable[[Record], Any]] = {
+    "pattern_id": itemgetter("pattern_id"),
+    "pattern_type": itemgetter("pattern_type"),
+    "timestamp": moment,
+    "version": lambda record: record.get("version"),
+    "data": lambda record: _json(record["data"]),
+    "context": lambda record: _json(record["context"]) if "context" in record else None,
+}
 
 
 def chosen(records: Iterable[Record], columns: Sequence[str]) -> pyarrow.Table:
@@ -144,4 +145,4 @@ def typed(values: Sequence[Any]) -> pyarrow.Array:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return orjson.dumps(value).decode()

@@ -136,6 +136,10 @@ class BackendBase(ABC):
         """Return how many records `scan` would yield."""
         return sum(1 for _ in self.scan(query))
 
+    def explain(self, query: Query, asked: Aggregation | None = None) -> dict[str, Any]:
+        """Return what is read for a question, or for figures about its answer, in words and names."""
+        return {"reads": "every record", "pushed_down": [], "per_record": parts(query)}
+
     def aggregate(self, query: Query, asked: Aggregation) -> Tally:
         """Return the figures of what `scan` would yield, group by group."""
         tally = Tally(asked)
@@ -239,6 +243,18 @@ class BackendBase(ABC):
     def facts(self) -> dict[str, Any]:
         """Return what `doctor` shows of this backend: versions, modes, warnings."""
         return {}
+
+
+PARTS = ("kinds", "since", "until", "ids", "tags", "tags_all", "tags_none", "where")
+
+
+def parts(query: Query, names: Sequence[str] = PARTS) -> list[str]:
+    """Return which parts of a question decide about a record.
+
+    >>> parts(Query("tool_use", tags=["x"]))
+    ['kinds', 'tags']
+    """
+    return [name for name in names if getattr(query, name) is not None]
 
 
 class ForeignStore(BackendBase):

@@ -16,6 +16,7 @@ from moai_patterns.cli.options import stores_beginning
 from moai_patterns.errors import PatternError
 
 COMMANDS = (
+    "aggregate",
     "bench",
     "capture",
     "check",
@@ -26,6 +27,7 @@ COMMANDS = (
     "delete",
     "demo",
     "doctor",
+    "explain",
     "export",
     "hook",
     "import",
@@ -36,6 +38,7 @@ COMMANDS = (
     "retain",
     "save",
     "schema",
+    "sql",
     "stats",
 )
 EXIT_CODES = """\b

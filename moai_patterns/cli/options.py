@@ -122,6 +122,27 @@ def takes_query(command: F) -> F:
     return command
 
 
+def takes_figures(command: F) -> F:
+    """Add the options of figures; the call gets `group_by`, `every`, `tz` and, as texts, `figures`."""
+    options = (
+        click.option(
+            "--group-by", multiple=True, metavar="PATH", help="A group for each value here; repeatable."
+        ),
+        click.option("--every", metavar="PERIOD", help="A group for each period, like 1d, 15m, 1w or 1mo."),
+        click.option("--tz", default="UTC", show_default=True, metavar="ZONE", help="Whose clocks count."),
+        click.option(
+            "--figure",
+            "figures",
+            multiple=True,
+            metavar="FIGURE",
+            help="Like count, m=mean(data.duration_ms) or p95=quantile(data.duration_ms, 0.95); repeatable.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def question(
     kinds: tuple[str, ...],
     since: str | None,

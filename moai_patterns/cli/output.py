@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from shutil import get_terminal_size
 from textwrap import wrap
 from typing import Any
@@ -69,6 +70,29 @@ def records(found: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
         table(("timestamp", "kind", "id", "what"), rows, _width())
     else:
         click.echo("no records")
+
+
+def rows(found: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
+    """Print rows: as JSON Lines, or as a table under the names of their columns."""
+    if as_json:
+        for row in found:
+            click.echo(orjson.dumps(row, default=str))
+        return
+    cells = [[_shown(row[column]) for column in columns] for row in found]
+    if cells:
+        table(columns, cells)
+    else:
+        click.echo("no rows")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
 
 
 def table(heads: Sequence[str], rows: Iterable[Iterable[object]], width: int | None = None) -> None:

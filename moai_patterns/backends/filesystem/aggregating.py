@@ -36,7 +36,8 @@ _BLOCK = 1 << 20
 def aggregate(snapshot: Snapshot, query: Query, asked: Aggregation) -> Tally:
     """Return the figures of what answers a countable question."""
     tally = Tally(asked)
-    days = [day for day in sorted(snapshot.days()) if _is_among(day, query)]
+    low, high = counting.span_of_days(query)
+    days = [day for day in sorted(snapshot.days()) if low <= day <= high]
     done = _by_duckdb(counting.untouched(snapshot, query), query, tally)
     for day in days:
         if day not in done:
@@ -46,17 +47,11 @@ def aggregate(snapshot: Snapshot, query: Query, asked: Aggregation) -> Tally:
     return tally
 
 
-def _is_among(day: int, query: Query) -> bool:
-    since, until = query.since, query.until
-    return (since is None or day >= since // DAY) and (until is None or day <= until // DAY)
-
-
 def _by_duckdb(segments: Sequence[tuple[int, Segment]], query: Query, tally: Tally) -> set[int]:
     """Count the records of whole days; return which: none where that is not possible or not worth it."""
     asked = tally.asked
-    loaded = "duckdb" in sys.modules
-    many = sum(segment.facts.count for _, segment in segments) >= (1 if loaded else _WORTH)
-    if not many or not _are_plain(asked) or not (loaded or find_spec("duckdb")):
+    many = sum(segment.facts.count for _, segment in segments)
+    if not has_engine(asked) or many < (1 if "duckdb" in sys.modules else _WORTH):
         return set()
     sound = [(day, segment) for day, segment in segments if _is_whole(segment)]
     if not sound:
@@ -82,8 +77,10 @@ def _answer(statement: _Statement) -> list[Any] | None:
         return None
 
 
-def _are_plain(asked: Aggregation) -> bool:
-    """Tell whether DuckDB reads all paths as this package does; it takes others for patterns or numbers."""
+def has_engine(asked: Aggregation) -> bool:
+    """Tell whether DuckDB is there, and reads all paths as this package does: others are patterns to it."""
+    if "duckdb" not in sys.modules and find_spec("duckdb") is None:
+        return False
     return all(_STEP.fullmatch(step) for _, *steps in (*asked.keys, *asked.paths) for step in steps)
 
 

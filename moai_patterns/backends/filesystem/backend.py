@@ -15,7 +15,7 @@ import orjson
 from moai_patterns.aggregates import Aggregation, Tally
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import BackendBase, Batch, Problem, Repair, SingleWriter
-from moai_patterns.backends.filesystem import aggregating, checking, counting, manifest
+from moai_patterns.backends.filesystem import aggregating, checking, counting, explaining, manifest
 from moai_patterns.backends.filesystem.arrival import by_arrival
 from moai_patterns.backends.filesystem.compaction import Folding
 from moai_patterns.backends.filesystem.lookup import EVERYTHING, HEADS
@@ -45,6 +45,9 @@ def open_tree(path: str, *, durability: str = "os", timeout: float = 30.0) -> Ba
         if not _begins_as_ours(path) and is_plain(path):
             return PlainTree(path)
     return FilesystemBackend(path, durability=durability, timeout=timeout)
+
+
+_MOST_IDS = 1000  # beyond, all days are read at once
 
 
 class FilesystemBackend(BackendBase):
@@ -97,7 +100,7 @@ class FilesystemBackend(BackendBase):
         self._must_be_open()
         if query.limit == 0:
             return
-        if query.ids is not None and len(query.ids) <= 1000:
+        if query.ids is not None and len(query.ids) <= _MOST_IDS:
             yield from query.select(self._by_ids(query))
             return
         with self._pinned() as snapshot:
@@ -136,6 +139,14 @@ class FilesystemBackend(BackendBase):
         with self._pinned() as snapshot:
             snapshot.must_be_whole()
             return aggregating.aggregate(snapshot, query, asked)
+
+    def explain(self, query: Query, asked: Aggregation | None = None) -> dict[str, Any]:
+        """Return which days are read, and how many bytes of segments, files and journals lie in them."""
+        if query.ids is not None and len(query.ids) <= _MOST_IDS:
+            return explaining.by_ids(query, asked)
+        with self._pinned() as snapshot:
+            snapshot.must_be_whole()
+            return explaining.by_days(snapshot, query, asked)
 
     def delete(self, query: Query) -> int:
         """Remove exactly what `scan` yields and return how many that were.

@@ -49,6 +49,13 @@ def untouched(snapshot: Snapshot, query: Query) -> list[tuple[int, Segment]]:
     ]
 
 
+def span_of_days(query: Query) -> tuple[int, int]:
+    """Return the first and the last UTC day that a question can be about."""
+    since = FIRST if query.since is None else query.since
+    until = LAST if query.until is None else query.until
+    return since // DAY, until // DAY
+
+
 def days(snapshot: Snapshot, query: Query) -> dict[int, dict[str, int]]:
     """Return the number of heads per day and kind that answer a countable question."""
     found = {}

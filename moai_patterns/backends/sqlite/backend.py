@@ -17,7 +17,7 @@ import orjson
 
 from moai_patterns.aggregates import Aggregation, Tally
 from moai_patterns.backends import grouped
-from moai_patterns.backends.base import BackendBase, Batch, Problem, Repair, SingleWriter
+from moai_patterns.backends.base import BackendBase, Batch, Problem, Repair, SingleWriter, parts
 from moai_patterns.backends.fileops import FULL
 from moai_patterns.backends.reserve import Reserve
 from moai_patterns.backends.sqlite import asking, checking, indexing, layout, repairing
@@ -184,6 +184,25 @@ class SqliteBackend(BackendBase):
                     tally.add(late)
                 return tally
         return super().aggregate(query, asked)
+
+    def explain(self, query: Query, asked: Aggregation | None = None) -> dict[str, Any]:
+        """Return the statement and SQLite's plan for it, and what is left to be decided record by record."""
+        told: dict[str, Any] = {"reads": "nothing: no record can match", "pushed_down": [], "per_record": []}
+        with self._readers.moment() as ask:
+            grid = (0, 1)
+            if asked is not None and asked.periods is not None:
+                grid = _grid(ask, query, asked.periods)
+            grouping = None if asked is None else asking.select_values(query, asked, grid)
+            statement = grouping or asking.select(query)
+            if statement is None:
+                return told
+            plan = [row[3] for row in ask(f"EXPLAIN QUERY PLAN {statement.sql}", statement.parameters)]
+        left = [] if statement.exact else parts(query, ("tags_all", "tags_none", "where"))
+        told["reads"] = "values of the rows" if grouping else "rows"
+        told["pushed_down"] = [name for name in parts(query) if name not in left]
+        if asked is not None:
+            (told["pushed_down"] if grouping else left).append("groups")
+        return {**told, "per_record": left, "sql": statement.sql, "plan": plan}
 
     def delete(self, query: Query) -> int:
         """Remove exactly what `scan` yields and return how many that were.

@@ -151,7 +151,7 @@ tests/test_sqlite_rows.py::test_what_sql_does_not_know_is_left_to_the_condition[
     Sabotage(
         name="paging ends early",
         breaks="a full page has no cursor, so nobody sees the next",
-        file="storage.py",
+        file="asking.py",
         old="        full = bool(found) and len(found) == question.limit",
         new="        full = bool(found) and len(found) > question.limit",
         test="tests/test_storage.py::test_a_cursor_goes_on_where_the_page_ended[memory]",
