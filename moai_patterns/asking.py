@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Unpack, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from moai_patterns.aggregates import Aggregation, Metric
 from moai_patterns.backends.base import BackendBase
@@ -13,6 +13,9 @@ from moai_patterns.query import Further, Query, Record
 from moai_patterns.results import Groups, LazyResults, Page, Results, Rows
 from moai_patterns.saving import content
 from moai_patterns.values import shortened, text
+
+if TYPE_CHECKING:
+    from moai_patterns.notebook.plot import Plots
 
 
 class Questions:
@@ -128,6 +131,13 @@ class Questions:
         days, SQLite its statement and plan. Takes what `iter` takes.
         """
         return self._backend.explain(_unlimited(query, parameters), figures)
+
+    @property
+    def plot(self) -> Plots:
+        """Charts of Altair: `timeline`, `durations`, `errors` and `heatmap`. Needs the extra `plot`."""
+        from moai_patterns.notebook.plot import Plots
+
+        return Plots(self._backend)
 
     def sql(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> Rows:
         """Return what a SELECT of DuckDB finds in the table `patterns`, or in the view of a kind.

@@ -86,7 +86,7 @@ _WANTED = {
     "RBRACE": "}",
     "$END": "the end",
 }
-_HINTS = {"'": '; a text stands in "double quotes"'}
+_HINTS = {"'": '; a text stands in "double quotes"', '"': "; the text has no end"}
 _IMPLIED = {"RELATION": {"_IN", "_NULL"}, "NUMBER": {"STRING", "LSQB", "_NULL"}}
 
 

@@ -149,7 +149,11 @@ def test_an_unwritable_store_is_read_and_not_written(backend: str, open_to_all: 
 
     def read() -> object:
         with opened(backend, place / "store") as storage:
-            return storage.count(), storage.load("a7") is not None, len(storage.query(tags=None, limit=None))
+            return (
+                storage.count(),
+                storage.load("a7") is not None,
+                len(list(storage.query(tags=None, limit=None))),
+            )
 
     def save() -> object:
         with opened(backend, place / "store") as storage:
@@ -260,7 +264,7 @@ def queried(storage: PatternStorage, place: Path) -> str:
     for letter, day in DAYS.items():
         bounds: dict[str, Any] = {"start_date": f"{day}T00:00Z", "end_date": f"{day}T23:59:59Z"}
         try:
-            found = storage.query(**bounds, limit=None)
+            found = list(storage.query(**bounds, limit=None))
         except DamageError as error:
             refusals.add(str(error))
         else:
@@ -290,7 +294,7 @@ def test_damage_in_a_tree_is_named_and_the_rest_is_read(
         assert all(readable[letter] >= least for letter, least in wound.readable.items()), readable
         assert set(wound.days) <= set(queried(storage, place))
         if wound.days == "abcd":
-            assert storage.count() == len(storage.query(limit=None)) == 313
+            assert storage.count() == len(list(storage.query(limit=None))) == 313
         assert storage.save(sample("new", "2024-02-28T10:00:01Z"))
         assert storage.load("new") is not None
     capsys.readouterr()

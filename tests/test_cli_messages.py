@@ -88,12 +88,12 @@ def test_doctor_says_when_no_capture_can_be_stored(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("condition", "said"),
     [
-        ('data.x == "a', "at character 11"),
-        ("data.x == 'a'", "at character 11: text stands in double quotes"),
-        ("data.x => 1", "at character 9: a second operator"),
-        ("data.a = = 1", "at character 10: a second operator"),
-        ("data.x == [1,", "at character 14"),
-        ("nonsense", "with = == !="),
+        ('data.x == "a', "character 11 of the condition: expected a value; found '\"a'; the text has no end"),
+        ("data.x == 'a'", 'a text stands in "double quotes"'),
+        ("data.x => 1", "character 8 of the condition: expected == != < <="),
+        ("data.a = = 1", "character 10 of the condition: expected a value"),
+        ("data.x == [1,", "character 14 of the condition: expected a value; found the end"),
+        ("nonsense", "character 9 of the condition: expected == != < <="),
     ],
 )
 def test_a_condition_that_means_nothing_is_refused(place: Path, condition: str, said: str) -> None:

@@ -121,8 +121,8 @@ def test_failures_and_corrections_are_those_of_the_transcripts(shared_data: Path
     with_word = [block for block in blocks if "the user said:" in text(block["content"])]
     with PatternStorage("memory", maintenance_interval=None) as storage:
         imported(storage, shared_data / "claude-code-transcripts")
-        corrections = storage.query("user_correction", limit=None)
-        errors = storage.query("error_occurrence", limit=None)
+        corrections = list(storage.query("user_correction", limit=None))
+        errors = list(storage.query("error_occurrence", limit=None))
         failed = [r for r in storage.iter(pattern_type="tool_use") if r["data"].get("success") is False]
     assert len(corrections) == len(with_word) == 6
     assert len(errors) == len(blocks) - len(with_word) == 6

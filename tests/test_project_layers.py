@@ -46,6 +46,7 @@ EMPTY = {"backends": "backends.base", "validation": "validation.sound"}
 
 # Where each third-party package may be imported, at the top or late; nothing else names it.
 HOMES: dict[str, tuple[str, ...]] = {
+    "altair": ("notebook",),
     "annotated_types": ("records", "validation.mirror", "validation.registry", "validation.typed"),
     "click": ("cli",),
     "diskcache": ("bench",),

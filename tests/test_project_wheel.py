@@ -96,9 +96,10 @@ def test_the_two_locks_agree_and_hold_all_that_is_asked_for() -> None:
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "runtime.lock"])
 def test_a_lock_fixes_the_bytes_of_every_package(lock: str) -> None:
-    """Each package has one version and hashes; where it is fetched from is the user's choice."""
+    """Each package has one version for an interpreter, and hashes; where they come from is open."""
     text = (ROOT / ".ci" / lock).read_text(encoding="utf-8")
     packages = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
-    assert len(packages) == len(pins(lock))
+    versions = [line for line in map(str.splitlines, packages) if "python_full_version" not in line[0]]
+    assert len(versions) == len({line[0].partition("==")[0] for line in versions})
     assert all("--hash=sha256:" in package for package in packages)
     assert "://" not in text

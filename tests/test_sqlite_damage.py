@@ -229,6 +229,21 @@ def test_a_store_that_was_cut_off_to_nothing_is_damage(filled: Path, left: int) 
         assert store.count(EVERYTHING) == 1
 
 
+def test_rows_that_have_lost_their_numbers_are_named(filled: Path) -> None:
+    """A bit of the schema makes the arrival number a column like others; check and every question say so."""
+    with closing(sqlite3.connect(filled)) as database, database:
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, 'seq INTEGER PRIMARY', 'seq INTEGEZ PRIMARY')"
+            " WHERE name = 'patterns'"
+        )
+    with closing(SqliteBackend(str(filled))) as store:
+        assert any("has no arrival number" in problem.sentence for problem in store.check(read_data=True))
+        for ask in (lambda: list(store.scan(EVERYTHING)), lambda: store.get("r1")):
+            with pytest.raises(DamageError, match="check --read-data"):
+                ask()
+
+
 def test_damage_that_is_everywhere_is_summed_up(path: Path) -> None:
     """A thousand findings of a kind are listed, the rest is counted."""
     with closing(SqliteBackend(str(path))) as store:

@@ -205,10 +205,10 @@ def _tags_astray(ask: Ask, path: str) -> Iterator[Problem]:
     up_to = _indexed(ask)
     for place, row in _rows(ask, path):
         try:
-            entries = tag_entries(read(row)) if row[SEQ] <= up_to else ()
+            found = read(row)
         except ValueError:
             continue
-        for entry in entries:
+        for entry in tag_entries(found) if row[SEQ] <= up_to else ():
             if list(ask("SELECT 1 FROM tags WHERE tag = ? AND instant = ? AND seq = ?", entry)):
                 right += 1
             else:

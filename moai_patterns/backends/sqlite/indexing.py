@@ -77,9 +77,9 @@ def _fault(row: list[Any], indexed: object, up_to: object) -> str:
     return ""
 
 
-def must_fit(seq: int, indexed: object, up_to: object) -> None:
+def must_fit(seq: object, indexed: object, up_to: object) -> None:
     """Raise `ValueError` where a row and `arrival` do not agree on whether the indexes have it."""
-    if type(up_to) is not int or (indexed == 1) != (seq <= up_to):
+    if type(seq) is not int or type(up_to) is not int or (indexed == 1) != (seq <= up_to):
         raise ValueError("does not say whether it is indexed as table arrival does")
 
 

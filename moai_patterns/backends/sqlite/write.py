@@ -404,6 +404,8 @@ def checksum(row: Sequence[Any]) -> int:
 
 def must_be_whole(row: Sequence[Any]) -> None:
     """Raise `ValueError` with what is wrong with a row that is not as it was written."""
+    if type(row[_SEQ]) is not int:  # where the schema is damaged, and the number is that of the row no more
+        raise ValueError("has no arrival number")
     try:
         whole = checksum(row) == row[-1]
     except UnicodeEncodeError:
