@@ -42,6 +42,8 @@ if TYPE_CHECKING:  # the same names for type checkers; a test compares the two l
     from moai_patterns.errors import StoreError as StoreError
     from moai_patterns.errors import UnsafeStoreError as UnsafeStoreError
     from moai_patterns.errors import ValidationError as ValidationError
+    from moai_patterns.exchange import Exported as Exported
+    from moai_patterns.exchange import Imported as Imported
     from moai_patterns.lifecycle import Outcome as Outcome
     from moai_patterns.lifecycle import Plan as Plan
     from moai_patterns.lifecycle import Policy as Policy
@@ -102,6 +104,7 @@ _HOME = {
         "UnsafeStoreError",
         "ValidationError",
     ),
+    "exchange": ("Exported", "Imported"),
     "lifecycle": ("Outcome", "Plan", "Policy"),
     "query": ("Query",),
     "records": (

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
+from moai_patterns import exchange
 from moai_patterns.aggregates import Aggregation, Metric
 from moai_patterns.backends.base import BackendBase
 from moai_patterns.errors import QueryError
+from moai_patterns.exchange import Exported, Format
 from moai_patterns.moments import Bound
 from moai_patterns.query import Further, Query, Record
 from moai_patterns.results import Groups, LazyResults, Page, Results, Rows
 from moai_patterns.saving import content
+from moai_patterns.target import written
 from moai_patterns.values import shortened, text
 
 if TYPE_CHECKING:
     from moai_patterns.notebook.plot import Plots
+
+
+BATCH = 1000  # records that are told of at once
 
 
 class Questions:
@@ -111,6 +118,7 @@ class Questions:
         Takes what `iter` takes, and what `Aggregation` says. The same on every backend, to the last digit.
         Raises `QueryError` for what has no meaning.
 
+        >>> from moai_patterns import PatternStorage
         >>> with PatternStorage("memory") as storage:
         ...     for tool in ("Bash", "Read", "Bash"):
         ...         _ = storage.capture("tool_use", {"tool_name": tool})
@@ -131,6 +139,41 @@ class Questions:
         days, SQLite its statement and plan. Takes what `iter` takes.
         """
         return self._backend.explain(_unlimited(query, parameters), figures)
+
+    def export_to(
+        self,
+        path: str | os.PathLike[str],
+        query: Query | None = None,
+        *,
+        form: Format | None = None,
+        fields: Sequence[str] | None = None,
+        on_batch: Callable[[int], None] = lambda records: None,
+        **parameters: Any,
+    ) -> Exported:
+        """Write the records that answer into a file, and return how many, and the cursor behind the last.
+
+        Parameters:
+            path: the file; replaced when all is written, readable by its owner alone.
+            form: `jsonl`, `csv` or `parquet` (which needs the extra `arrow`). Default: by the file's ending.
+            fields: paths of which the values are written, instead of whole records, which alone can be
+                imported again.
+            on_batch: hears how many records each step has written.
+
+        Takes what `iter` takes. In the order `arrival` the cursor, given as `cursor=`, leads to what came
+        since. Raises `QueryError` for what has no meaning, `StoreError` where the file cannot be written.
+        """
+        asked = _unlimited(query, parameters)
+        name = os.fspath(path)
+        chosen = exchange.format_of(name, form)
+        records, last = 0, None
+        with written(name) as file:
+            for record in exchange.write(file, self._backend.scan(asked), chosen, fields):
+                last = record
+                records += 1
+                if records % BATCH == 0:
+                    on_batch(BATCH)
+        on_batch(records % BATCH)
+        return Exported(records, asked.cursor if last is None else asked.cursor_after(last))
 
     @property
     def plot(self) -> Plots:

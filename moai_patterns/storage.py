@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from moai_patterns import backup, lifecycle, spool
+from moai_patterns import backup, exchange, lifecycle, spool
 from moai_patterns.arguments import must_be, must_be_days, must_be_seconds, must_be_text
 from moai_patterns.asking import Questions
 from moai_patterns.backends.base import Backend, Batch, Problem, Repair
 from moai_patterns.backends.opening import open_backend
 from moai_patterns.errors import PatternError, QueryError, ValidationError
+from moai_patterns.exchange import Format, Imported, Known
 from moai_patterns.instant import DAY, isoformat
 from moai_patterns.lifecycle import Outcome, Plan, Policy
 from moai_patterns.location import KEY, SPOOL, absolute, beside, parse_store
@@ -299,6 +300,52 @@ class PatternStorage(Questions):
         if self._place is not None and other._place is not None:
             backup.copy_key(beside(self._place, KEY), beside(other._place, KEY))
         return backup.copy(self._backend, other._backend, query, on_batch, on_refused, timeout=self._timeout)
+
+    def import_from(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        form: Format | None = None,
+        known: Known = "overwrite",
+        on_batch: Callable[[int], None] = lambda records: None,
+    ) -> Imported:
+        """Store the records of a file that `export_to` has written whole, and return what became of them.
+
+        Parameters:
+            path: the file.
+            form: `jsonl`, `csv` or `parquet`. Default: by the ending of the file.
+            known: what becomes of a record whose id is known: `overwrite` makes it the next revision, `merge`
+                the stored one with all members that it has, `skip` leaves the stored one.
+            on_batch: hears how many records each step has read.
+
+        In batches of 1,000, each all or nothing; can be repeated. Raises `ValidationError` with the place of
+        the first refused record, and then every batch before its own is stored; `QueryError` for another
+        form.
+        """
+        if known not in ("overwrite", "merge", "skip"):
+            raise QueryError(f"known is overwrite, merge or skip, not {shortened(known)}")
+        name = os.fspath(path)
+        total = Imported()
+        with open(name, "rb") as file:
+            stream = exchange.read(file, exchange.format_of(name, form), name)
+            while batch := list(islice(stream, BATCH)):
+                total = total.plus(self._import(batch, known))
+                on_batch(len(batch))
+        return total
+
+    def _import(self, batch: Sequence[tuple[str, Record]], known: Known) -> Imported:
+        stored: dict[str, Record] = {}
+        if known != "overwrite":
+            ids = {record["pattern_id"] for _, record in batch if isinstance(record.get("pattern_id"), str)}
+            stored = {one["pattern_id"]: one for one in self.get_many(ids) if one is not None}
+        taken = []
+        for place, record in exchange.resolved(batch, stored, known):
+            try:
+                taken.append(admit(record))
+            except ValidationError as error:
+                raise ValidationError(f"{place}: {error}", error.violations) from None
+        saved = self._save(taken, "import") if taken else Saved()
+        return Imported(*saved, skipped=len(batch) - len(taken))
 
     def check(self, *, read_data: bool = False) -> list[Problem]:
         """Look for damage without changing anything; empty when all is well.

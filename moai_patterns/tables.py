@@ -131,17 +131,33 @@ def typed(values: Sequence[Any]) -> pyarrow.Array:
     """Return values as an array of the one type that they have; of several, or nested ones, as JSON texts."""
     pa = arrow()
     kinds = {type(value) for value in values if value is not None}
-    if kinds == {int, float} and all(abs(value) <= _EXACT for value in values if type(value) is int):
-        return pa.array([None if value is None else float(value) for value in values], pa.float64())
-    if len(kinds) == 1 and kinds <= {bool, int, float, str}:
-        known = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
-        return pa.array(values, known[kinds.pop()])
     if kinds == {datetime}:
         zone = next(value for value in values if value is not None).tzinfo
         return pa.array(values, pa.timestamp("us", str(zone)))
-    if not kinds:
-        return pa.nulls(len(values))
-    return pa.array([None if value is None else _json(value) for value in values], pa.string())
+    if kinds == {int, float} and any(type(value) is int and abs(value) > _EXACT for value in values):
+        kinds.add(str)
+    return column(values, type_of(kinds))
+
+
+def type_of(kinds: set[type]) -> pyarrow.DataType:
+    """Return the type of a column for values of these Python types, null aside."""
+    pa = arrow()
+    if kinds == {int, float}:
+        return pa.float64()
+    known = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
+    if len(kinds) == 1 and kinds <= known.keys():
+        return known[next(iter(kinds))]
+    return pa.large_string() if kinds else pa.null()
+
+
+def column(values: Sequence[Any], kind: pyarrow.DataType) -> pyarrow.Array:
+    """Return values as an array of a type of `type_of`: of several types, or nested, they are JSON texts."""
+    pa = arrow()
+    if kind == pa.large_string():
+        return pa.array([None if value is None else _json(value) for value in values], kind)
+    if kind == pa.float64():
+        return pa.array([None if value is None else float(value) for value in values], kind)
+    return pa.array(values, kind)
 
 
 def _json(value: Any) -> str:

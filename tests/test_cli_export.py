@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from moai_patterns.cli.target import written
 from moai_patterns.errors import StoreError
+from moai_patterns.target import written
 from samples import sample
 from test_cli import lines, run
 
@@ -144,3 +144,26 @@ def test_a_link_to_a_file_is_followed(place: Path) -> None:
     assert exported("link", cwd=place).returncode == 0
     assert (place / "link").is_symlink()
     assert json.loads((place / "real").read_text())["pattern_id"] == "a"
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_other_forms_come_back_by_import_file(place: Path, form: str) -> None:
+    """The ending says what is written and read; a second time nothing is new, and the report says so."""
+    assert exported(f"all.{form}", cwd=place).returncode == 0
+    done = run("import", "file", f"all.{form}", "--store", "sqlite:other", "--json", cwd=place)
+    told = {"imported": 1, "added": 1, "revised": 0, "unchanged": 0, "skipped": 0}
+    assert json.loads(done.stdout) == told
+    again = run("import", "file", f"all.{form}", "--known", "skip", "--store", "sqlite:other", cwd=place)
+    assert again.stdout == "0 records: 0 new, 0 revised, 0 unchanged, 1 known and left out\n"
+    assert exported("some.csv", "--field", "pattern_id", "--field", "data.none", cwd=place).returncode == 0
+    assert (place / "some.csv").read_text().splitlines() == ["pattern_id,data.none", "a,"]
+
+
+def test_an_export_says_how_the_next_goes_on(place: Path) -> None:
+    """In the order of arrival, by a cursor that takes in what came since."""
+    first = exported("all.jsonl", "--order", "arrival", cwd=place).stderr
+    words = first.splitlines()[-1].split()
+    assert words[:3] == ["go", "on", "with"]
+    since = exported("since.jsonl", *words[3:], cwd=place)
+    assert (since.returncode, (place / "since.jsonl").read_text()) == (0, "")
+    assert exported("x.xlsx", "--format", "csv", "--field", "source.x", cwd=place).returncode == 3

@@ -9,12 +9,14 @@ from typing import BinaryIO
 import click
 
 from moai_patterns.cli import output
-from moai_patterns.cli.options import opened, takes_json, takes_store
+from moai_patterns.cli.options import opened, takes_format, takes_json, takes_store
 from moai_patterns.cli.output import counted
 from moai_patterns.cli.storing import store_lines, told
 from moai_patterns.collect.importing import Summary, import_paths
 from moai_patterns.collect.redact import enabled, load_key
+from moai_patterns.exchange import Format, Known
 from moai_patterns.location import beside, parse_store
+from moai_patterns.saving import Saved
 
 _REFUSED = 3
 
@@ -55,6 +57,29 @@ def jsonl(source: BinaryIO, store: str, as_json: bool) -> None:
     with opened(store, create=True, durability="group") as storage:
         saved = store_lines(storage, source)
     output.outcome(told(saved), as_json=as_json, imported=sum(saved), **saved._asdict())
+
+
+@command.command("file")
+@click.argument("path", type=click.Path(exists=True, dir_okay=False))
+@takes_format
+@click.option(
+    "--known",
+    type=click.Choice(["overwrite", "merge", "skip"]),
+    default="overwrite",
+    show_default=True,
+    help="A record whose id is known: its next revision, joined with what is stored, or left out.",
+)
+@takes_store
+@takes_json
+def file(path: str, form: Format | None, known: Known, store: str, as_json: bool) -> None:
+    """Import whole records from JSON Lines, CSV or Parquet, as `export` writes them."""
+    with opened(store, create=True, durability="group") as storage, output.progress() as progress:
+        task = progress.add_task("importing", total=None)
+        done = storage.import_from(
+            path, form=form, known=known, on_batch=lambda records: progress.advance(task, records)
+        )
+    sentence = f"{told(Saved(*done[:3]))}, {done.skipped} known and left out"
+    output.outcome(sentence, as_json=as_json, imported=sum(done[:3]), **done._asdict())
 
 
 def redaction_key(store: str) -> bytes | None:

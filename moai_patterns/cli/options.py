@@ -86,6 +86,12 @@ def takes_json(command: F) -> F:
     return option(command)
 
 
+def takes_format(command: F) -> F:
+    """Add `--format`; the call gets it as `form`, None where the ending of the file decides."""
+    forms = click.Choice(["jsonl", "csv", "parquet"])
+    return click.option("--format", "form", type=forms, help="Default: by the ending, else jsonl.")(command)
+
+
 def not_empty(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Refuse the empty text, which a script passes whose variable is not set."""
     if value == "":
