@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from pages import surroundings
 from sources import ROOT
@@ -53,3 +55,36 @@ def test_there_is_an_example_for_each_way_in() -> None:
     """Both persistent backends, an own kind, the hook and a notebook are shown at least."""
     names = " ".join(path.stem for path in EXAMPLES)
     assert [word for word in ("filesystem", "sqlite", "kind", "hook", "notebook") if word not in names] == []
+
+
+NOTEBOOKS = [path for path in EXAMPLES if path.suffix == ".ipynb"]
+
+
+@pytest.mark.parametrize("example", NOTEBOOKS, ids=[path.name for path in NOTEBOOKS])
+@pytest.mark.parametrize("recordings", ["bundled", "recorded"])
+def test_a_notebook_shows_tables_and_charts(
+    example: Path,
+    recordings: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    """Run by a kernel as in a notebook, every cell ends well, and answers and charts show as such."""
+    for name, value in {**surroundings(tmp_path / "home"), "IPYTHONDIR": str(tmp_path / "ipython")}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
+    if recordings == "recorded":
+        transcripts = request.getfixturevalue("shared_data") / "claude-code-transcripts"
+        monkeypatch.setenv("RECORDINGS", str(transcripts))
+    notebook = nbformat.read(example, as_version=4)  # type: ignore[no-untyped-call]
+    assert not any(cell.get("outputs") for cell in notebook.cells)  # what is kept is written by hand
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = "".join(
+        output.get("data", {}).get("text/html", "")
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+    )
+    assert "<table" in shown
+    assert "<details>" in shown
+    assert "vegaEmbed" in shown
