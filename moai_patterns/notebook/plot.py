@@ -79,7 +79,9 @@ class Plots:
         base = alt.Chart(alt.InlineData(values), width=_WIDTH, title=f"{path} by {by}").encode(
             y=alt.Y("group:N", sort=None, title=None), tooltip=told
         )
-        scale = alt.X("p5:Q", scale=alt.Scale(type="symlog"), title=path)
+        digits = len(str(int(max((row["p95"] for row in values), default=1))))
+        marks = alt.Axis(values=[0, *(10**power for power in range(digits + 1))])
+        scale = alt.X("p5:Q", scale=alt.Scale(type="symlog"), axis=marks, title=path)
         layers: altair.LayerChart = alt.layer(
             base.mark_rule().encode(x=scale, x2="p95"),
             base.mark_bar(height=10, opacity=0.7).encode(x="p25:Q", x2="p75"),
