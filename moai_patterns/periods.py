@@ -13,9 +13,11 @@ from moai_patterns.errors import QueryError
 from moai_patterns.instant import DAY, FIRST, LAST, SECOND
 from moai_patterns.values import shortened
 
-_MOST = 20_000
+_MOST = 10_000  # periods that are walked through
 _FORM = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d|w|mo|y)")
 _FIXED = {"s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND}
+_SAME = (*_FIXED, "d", "w")  # always of one length, but for what clocks do
+_SHORTEST = {**_FIXED, "d": DAY, "w": 7 * DAY, "mo": 28 * DAY, "y": 365 * DAY}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONDAY = date(1970, 1, 5).toordinal()
 _THURSDAY = date(1970, 1, 1).toordinal()
@@ -74,15 +76,18 @@ class Periods:
     def grid(self, low: int, high: int) -> tuple[int, int]:
         """Return an origin and a step so that periods between two instants begin at whole steps from it.
 
-        Who knows no zones can then count by steps. Beyond 20,000 periods a step is one microsecond.
+        Who knows no zones can then count by steps. Where there are more than some thousand periods, a step is
+        one microsecond.
         """
-        origin = begin = self.begin(low)
-        step, most = 0, _MOST
-        while begin <= high:
-            begin, most = self.begin(self._ends[begin]), most - 1
-            step = gcd(step, begin - origin) if most else 1
-            if step == 1:
-                break
+        origin = self.begin(low)
+        if self.tz == "UTC" and self._unit in _SAME:
+            return origin, gcd(self._number * _SHORTEST[self._unit], DAY if self._unit in _FIXED else 0)
+        if (high - low) // (self._number * _SHORTEST[self._unit]) > _MOST:
+            return origin, 1
+        step, end = 0, self._ends[origin]
+        while end <= high and step != 1:
+            step = gcd(step, end - origin)
+            end = self._ends[self.begin(end)]
         return origin, step or 1
 
     def _around(self, moment: int) -> tuple[int, int]:

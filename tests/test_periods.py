@@ -71,6 +71,8 @@ def test_periods_divide_all_of_time(every: str, tz: str) -> None:
     [
         ("1d", "UTC", DAY),
         ("1h", "UTC", 3600 * SECOND),
+        ("7h", "UTC", 3600 * SECOND),
+        ("1w", "UTC", 7 * DAY),
         ("1d", "Europe/Berlin", 3600 * SECOND),
         ("1d", "Australia/Lord_Howe", 1800 * SECOND),
         ("1mo", "UTC", DAY),
@@ -94,7 +96,9 @@ def test_a_grid_has_each_beginning(every: str, tz: str, step: int) -> None:
 
 def test_a_grid_of_too_many_periods_is_as_fine_as_time() -> None:
     """A second each over a year is not walked through."""
-    assert Periods("1s", "UTC").grid(0, 365 * DAY) == (0, 1)
+    assert Periods("1s", "Europe/Berlin").grid(0, 365 * DAY) == (0, 1)
+    assert Periods("1d", "Europe/Berlin").grid(FIRST, LAST)[1] == 1
+    assert Periods("1y", "Europe/Berlin").grid(instant("9990-05-01"), LAST)[1] % SECOND == 0  # and it ends
 
 
 @pytest.mark.parametrize(

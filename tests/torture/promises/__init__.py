@@ -12,7 +12,14 @@ _MODULES = (
     *("fsync_fails", "full_disk", "small_disks"),
     *("writers", "updates", "starts", "readers", "locks", "wal_reset"),
     *("flips", "derived"),
-    *("hostile_records", "hostile_questions", "hostile_doors", "hostile_schemas", "hostile_nodes"),
+    *(
+        "programs",
+        "hostile_records",
+        "hostile_questions",
+        "hostile_doors",
+        "hostile_schemas",
+        "hostile_nodes",
+    ),
     *("umasks", "clocks", "clock_steps", "leaks", "sabotage"),
 )
 

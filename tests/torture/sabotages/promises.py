@@ -36,6 +36,7 @@ _SEEN = {
     "flips-tree": "a line's checksum is not looked at",
     "flips-sqlite": "a row's checksum is not looked at",
     "derived-tree": "an index's checksum is not looked at",
+    "programs": "limit in SQL before a condition",
     "hostile-records": "ids become paths",
     "hostile-questions": "limit in SQL before a condition",
     "hostile-nodes": "symbolic links are followed",
