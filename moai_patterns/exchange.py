@@ -191,13 +191,12 @@ def _read_csv(file: BinaryIO, name: str) -> Iterator[tuple[str, Record]]:
     try:
         columns = next(rows, [])
         _must_be_whole(columns, name)
-        for row in rows:
+        for row in filter(None, rows):  # a line may be blank
             place = f"{name}, line {rows.line_num}"
             if len(row) != len(columns):
                 raise ValidationError(f"{place}: {len(row)} cells under {len(columns)} columns")
-            if row:
-                cells = {key: cell or None for key, cell in zip(columns, row, strict=True)}
-                yield place, _record(cells, place)
+            cells = {key: cell or None for key, cell in zip(columns, row, strict=True)}
+            yield place, _record(cells, place)
     except csv.Error as error:
         raise ValidationError(f"{name}, line {rows.line_num}: no CSV: {error}") from None
     except UnicodeDecodeError as error:

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from lark import Lark, Token
-from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark.exceptions import UnexpectedInput, UnexpectedToken
 
 from moai_patterns.conditions import Condition, Either, Every, field
 from moai_patterns.errors import QueryError
@@ -252,8 +252,8 @@ def _unexpected(written: str, error: UnexpectedInput) -> QueryError:
     if isinstance(error, UnexpectedToken):
         expected = set(error.accepts or error.expected or {"$END"})
         at = at if error.token.type == "$END" else error.token.start_pos or 0
-    elif isinstance(error, UnexpectedCharacters):
-        expected, at = set(error.allowed or ()), error.pos_in_stream or 0
+    else:
+        expected, at = set(getattr(error, "allowed", ())), error.pos_in_stream or 0
     for name, others in _IMPLIED.items():
         if name in expected:
             expected -= others

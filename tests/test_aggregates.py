@@ -161,6 +161,16 @@ def test_a_figure_about_nothing_is_refused(make: Any) -> None:
         make()
 
 
+def test_a_sum_beyond_every_float_is_whole() -> None:
+    """It is exact as long as it fits, and then the integer next to it."""
+    with PatternStorage("memory") as storage:
+        for number, value in enumerate((1.7e308, 1.7e308, 0.5)):
+            storage.save(dict(next(records()), pattern_id=f"x{number}", data={"tool_name": "a", "v": value}))
+        (row,) = storage.aggregate(metrics={"s": sum_("data.v"), "m": mean("data.v")})
+        assert row["s"] == 2 * int(1.7e308)
+        assert row["m"] == pytest.approx(1.7e308 / 1.5)
+
+
 def test_a_figure_is_written_as_it_is_asked_for() -> None:
     """For errors and tables."""
     assert str(quantile("data.x", 0.95)) == "quantile(data.x, 0.95)"

@@ -21,6 +21,7 @@ from stores import contents
 
 BACKENDS = ("memory", "filesystem", "sqlite")
 FORMS = ("jsonl", "csv", "parquet")
+HEAD = "pattern_id,pattern_type,timestamp,data"
 
 
 def record(number: int, **members: Any) -> dict[str, Any]:
@@ -181,6 +182,14 @@ def test_a_file_that_is_none_is_named_with_its_place(
         with pytest.raises(ValidationError, match=said):
             storage.import_from(tmp_path / name)
         assert storage.count() == 0
+
+
+def test_a_blank_line_and_another_ending_are_no_matter(tmp_path: Path) -> None:
+    """Between the rows of a CSV; and the form may be said instead of the ending."""
+    (tmp_path / "in.txt").write_text(f'{HEAD}\n\nx,tool_use,2025-11-29,"{{""tool_name"":""a""}}"\n\n')
+    with PatternStorage("memory") as storage:
+        assert storage.import_from(tmp_path / "in.txt", form="csv") == Imported(added=1)
+        assert storage.export_to(tmp_path / "out.txt", form="jsonl").records == 1
 
 
 def test_what_comes_before_a_refused_batch_is_stored(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ def test_a_page_is_a_list(storage: PatternStorage) -> None:
     assert found != [record(29)]
     assert [record(30)] + found + found[:1] == [record(number) for number in (30, 29, 28, 27, 29)]  # noqa: RUF005
     assert str(found[1:2]) == str([record(28)])
+    assert repr(found) == repr([record(29), record(28), record(27)])
     storage.save(dict(record(29), drift=1))
     assert found[0] == record(29)
     assert storage.query(limit=3, cursor=found.cursor) == [record(26), record(25), record(24)]
@@ -80,6 +81,7 @@ def test_without_a_limit_nothing_is_held(storage: PatternStorage) -> None:
     assert (len(found), found[30]) == (31, record(30))
     assert found + [record(0)] == [*found, record(0)]  # noqa: RUF005
     assert not storage.query("error_occurrence", limit=None)
+    assert repr(found).startswith("<LazyResults of Query(")
     for place in (31, -32, 10**9):
         with pytest.raises(IndexError):
             found[place]
@@ -148,7 +150,7 @@ def test_chosen_columns_have_types(storage: PatternStorage) -> None:
         "timestamp[us, tz=UTC]",
         "int64",
         "string",
-        "string",
+        "large_string",
         "null",
         "string",
     ]
@@ -171,12 +173,13 @@ def test_a_flat_table_has_every_path(storage: PatternStorage) -> None:
     ("values", "kind"),
     [
         ([1, 2.5, None], "double"),
-        ([1, 2**60, 2.5], "string"),
+        ([1, 2**60, 2.5], "large_string"),
         ([True, None], "bool"),
-        ([True, 1], "string"),
-        (["a", 1], "string"),
-        ([[1], None], "string"),
-        ([{}], "string"),
+        ([True, 1], "large_string"),
+        (["a", 1], "large_string"),
+        (["a", None], "string"),
+        ([[1], None], "large_string"),
+        ([{}], "large_string"),
         ([None, None], "null"),
         ([2**63 - 1], "int64"),
     ],
@@ -188,7 +191,7 @@ def test_a_column_has_the_type_of_its_values(values: list[Any], kind: str) -> No
             storage.save(dict(record(number), data={"tool_name": "x", "v": value}))
         column = storage.query(order="oldest").to_arrow(["data.v"])["data.v"]
         assert str(column.type) == kind
-        if kind == "string":
+        if kind == "large_string":
             assert [None if text is None else json.loads(text) for text in column.to_pylist()] == values
         else:
             assert column.to_pylist() == values

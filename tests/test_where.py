@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from moai_patterns import Condition, QueryError, field, parse_condition
+from moai_patterns.conditions import Either, condition
 from moai_patterns.testing.pools import drawn
 from moai_patterns.testing.questions import question
 
@@ -49,6 +50,8 @@ DATA = field("data.x")
         ("timestamp >= 2025-11-29T10:00:00Z", field("timestamp") >= "2025-11-29T10:00:00Z"),
         ("timestamp < 2025-11-29", field("timestamp") < "2025-11-29"),
         ("  data.x\n==\t1  ", DATA == 1),
+        ("true", condition({})),
+        ("false", Either(())),
     ],
 )
 def test_a_text_means_what_the_expression_means(written: str, meant: Condition) -> None:
