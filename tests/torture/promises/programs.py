@@ -24,7 +24,7 @@ from moai_patterns.testing.questions import aggregation, answer, question
 from torture.promise import BrokenPromiseError, Promise, Tally
 
 _PROGRAMS = 50  # that ask the same stores
-_STEPS = 4
+_STEPS = 2
 
 
 def run(numbers: Sequence[int], place: Path, tally: Tally) -> None:
