@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.stores import Filled, Stores
-from moai_patterns import PatternStorage
-from moai_patterns.aggregates import Metric, count, max_, mean, quantile
 from moai_patterns.bench.measuring import OURS, Case, Contestant
 from moai_patterns.conditions import field
 from moai_patterns.instant import DAY, instant
@@ -28,7 +26,6 @@ _LONG = 60_000  # milliseconds: a third of the records took longer
 # As text: DuckDB would need another package to hand out a time with its zone.
 _EVERYTHING = "SELECT * REPLACE (CAST(timestamp AS VARCHAR) AS timestamp) FROM files"
 _SELECT, _OPEN, _SQL = "raw SELECT, json.loads", "open, json.loads", "raw SQL, json.loads"
-_RAW = "raw SQL"
 _ALL_FILES, _DAY_FILES = "DuckDB, all files", "DuckDB, the files of the day"
 
 Load = Callable[[str], object]
@@ -47,8 +44,6 @@ def cases(filled: Filled) -> list[Case]:
         ),
         Case("a condition over one day, tree", partial(_condition, filled), {_DAY_FILES: 1}, 5),
         Case("count per kind, tree", partial(_count, filled), {_ALL_FILES: 0.1}, 5),
-        Case("figures by day and kind, SQLite", partial(_figures_of_rows, filled), {_RAW: 1.5}, 5),
-        Case("figures by day and kind, tree", partial(_figures_of_lines, filled), {_ALL_FILES: 1.3}, 5),
     ]
 
 
@@ -134,38 +129,6 @@ def _count(filled: Filled, _: Path) -> Iterator[list[Contestant]]:
     compacted = "SELECT pattern_type, count(*) FROM files GROUP BY ALL"
     with _duck(stores, "*/*/*", compacted) as raw:
         yield _alike(lambda: stores.tree.stats()["kinds"], _ALL_FILES, raw)
-
-
-@contextmanager
-def _figures_of_rows(filled: Filled, _: Path) -> Iterator[list[Contestant]]:
-    stores = filled.stores
-    path = "$.duration_ms"
-    found = f"count(*), avg(json_extract(data, '{path}')), max(json_extract(data, '{path}'))"
-    question = f"SELECT instant / {DAY}, pattern_type, {found} FROM patterns WHERE instant < ? GROUP BY 1, 2"
-    metrics = {"n": count(), "mean": mean("data.duration_ms"), "most": max_("data.duration_ms")}
-    with closing(sqlite3.connect(stores.file)) as connection:
-        end = instant(stores.last) + DAY
-        ours = partial(_figures, stores.database, stores, metrics)
-        yield _alike(ours, _RAW, lambda: connection.execute(question, (end,)).fetchall())
-
-
-@contextmanager
-def _figures_of_lines(filled: Filled, _: Path) -> Iterator[list[Contestant]]:
-    stores = filled.stores
-    took = "CAST(data.duration_ms AS BIGINT)"
-    found = f"count(*), avg({took}), quantile_cont({took}, 0.95)"
-    day = "CAST(timestamp AS VARCHAR)[:10]"
-    question = (
-        f"SELECT {day} AS day, pattern_type, {found} FROM files WHERE {day} <= '{stores.last}' GROUP BY ALL"
-    )
-    metrics = {"n": count(), "mean": mean("data.duration_ms"), "p95": quantile("data.duration_ms", 0.95)}
-    with _duck(stores, "*/*/*", question) as raw:
-        yield _alike(partial(_figures, stores.tree, stores, metrics), _ALL_FILES, raw)
-
-
-def _figures(storage: PatternStorage, stores: Stores, metrics: dict[str, Metric]) -> Any:
-    until = f"{stores.last}T23:59:59.999999Z"
-    return storage.aggregate(end_date=until, group_by=["pattern_type"], every="1d", metrics=metrics)
 
 
 def _bounds(stores: Stores) -> tuple[str, str]:

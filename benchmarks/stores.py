@@ -25,8 +25,7 @@ class Stores:
     """A tree that is compacted but for the records of today, and a database, with the same in both.
 
     Attributes: `root` and `file`, where they lie; `cold` and `hot`, ids of records in segments and in files
-    of their own; `day`, a compacted one, and `last`, the last of these; `rest`, records of today that nobody
-    has saved yet.
+    of their own; `day`, a compacted one; `rest`, records of today that nobody has saved yet.
     """
 
     tree: PatternStorage
@@ -36,7 +35,6 @@ class Stores:
     cold: list[str]
     hot: list[str]
     day: str
-    last: str
     rest: list[Record]
 
 
@@ -84,7 +82,6 @@ class Filled:
             cold,
             [one["pattern_id"] for one in today[:_HOT]],
             isoformat(end - 5 * DAY)[:10],
-            isoformat(end - DAY)[:10],
             today[_HOT:],
         )
 
