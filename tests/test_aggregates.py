@@ -192,6 +192,18 @@ def test_sqlite_answers_without_reading_records(tmp_path: Path, monkeypatch: pyt
         assert storage.aggregate(**asked) == wanted
 
 
+def test_a_record_that_waits_for_its_index_is_in_its_period(tmp_path: Path) -> None:
+    """Before all others in time, and asked for by its id or in the order of arrival."""
+    with PatternStorage("sqlite", tmp_path / "store") as storage, PatternStorage("memory") as oracle:
+        for one in (storage, oracle):
+            one.save_many(records())
+            one.save(dict(next(records()), pattern_id="early", timestamp="2020-02-01T12:00:00Z"))
+        for query in (Query(order="arrival"), Query(ids=["early", "r001"]), Query(end_date="2020-02-02")):
+            wanted = oracle.aggregate(query, every="3d")
+            assert wanted[0]["period"] < datetime(2020, 2, 2, tzinfo=ZoneInfo("UTC"))
+            assert storage.aggregate(query, every="3d") == wanted
+
+
 def test_a_damaged_row_is_named_when_its_text_is_no_json(tmp_path: Path) -> None:
     """SQLite cannot group it, and the scan that is asked instead says which row it is."""
     with PatternStorage("sqlite", tmp_path / "store") as storage:

@@ -41,6 +41,7 @@ _NEXT_KIND = f"{_FIRST_KIND} AND pattern_type > ?"
 _OF_KIND = "FROM patterns WHERE indexed = 1 AND pattern_type = ? AND instant >= ?"
 _NEXT_INSTANT = f"SELECT instant {_OF_KIND} ORDER BY instant LIMIT 1"
 _ANY_INSTANT = f"SELECT instant FROM patterns WHERE indexed = 1 AND instant > {-(2**63)}"
+_LATE_INSTANTS = f"SELECT instant FROM patterns WHERE seq > {indexing.UP_TO}"
 _IN_DAY = f"SELECT count(*) {_OF_KIND} AND instant < ?"
 _MISFITS = (
     "SELECT seq, pattern_id FROM patterns WHERE typeof(pattern_type) <> 'text'"
@@ -406,12 +407,14 @@ def _days(ask: Ask, path: str) -> Iterator[tuple[str, int, int]]:
 
 
 def _grid(ask: Ask, query: Query, periods: Periods) -> tuple[int, int]:
-    """Return a grid of periods for all that is in the index by time and answers."""
-    bounds = []
-    for direction, bound in (("", query.since), (" DESC", query.until)):
-        for (end,) in ask(f"{_ANY_INSTANT} ORDER BY instant{direction} LIMIT 1"):
-            bounds.append(end if bound is None else (min if direction else max)(bound, end))
-    return periods.grid(*bounds) if bounds and bounds[0] <= bounds[1] else (0, 1)
+    """Return a grid of periods for all that can answer, whether the index by time has it or not yet."""
+    ends = (f"{_ANY_INSTANT} ORDER BY instant{direction} LIMIT 1" for direction in ("", " DESC"))
+    found = [moment for sql in (*ends, _LATE_INSTANTS) for (moment,) in ask(sql)]
+    if not found:
+        return 0, 1
+    low = min(found) if query.since is None else max(query.since, min(found))
+    high = max(found) if query.until is None else min(query.until, max(found))
+    return periods.grid(low, high) if low <= high else (0, 1)
 
 
 def _misfit(ask: Ask, path: str) -> DamageError:
