@@ -91,7 +91,7 @@ def _ask(
     for record in answer(records, query):
         counted.add(record)
     rows = counted.rows()
-    size = choose.choice((1, 2, 3, 7, 100))
+    size = choose.choice((2, 3, 7, 100))
     written = query
     if isinstance(query.where, Condition):
         written = query.but(where=parse_condition(str(query.where)))
@@ -99,17 +99,23 @@ def _ask(
     for name, storage in stores.items():
         what = f"{name}, {query!r}"
         compare.equal(list(storage.query(query)), wanted, what)
-        compare.equal(list(storage.query(written)), wanted, f"{what}, asked as text")
-        compare.must(storage.count(query) == len(wanted), f"{what}: count says {storage.count(query)}")
-        compare.equal(list(_pages(storage, query, size)), whole, f"{what}, in pages of {size}")
         found = storage.aggregate(
             query, group_by=figures.group_by, every=figures.every, tz=figures.tz, metrics=figures.metrics
         )
         compare.must(repr(found) == repr(rows), f"{what}, {figures}: {found}, not {rows}")
-        lazy = storage.query(query.but(limit=None))
-        compare.must(len(lazy) == len(whole), f"{what}: lazily {len(lazy)}")
-        part = choose.randrange(4)
-        compare.equal(list(lazy[part : part + size]), whole[part : part + size], f"{what}, from {part} on")
+        match choose.randrange(3):  # all three of each would take four times as long
+            case 0:
+                compare.equal(list(storage.query(written)), wanted, f"{what}, asked as text")
+                compare.must(
+                    storage.count(query) == len(wanted), f"{what}: count says {storage.count(query)}"
+                )
+            case 1:
+                compare.equal(list(_pages(storage, query, size)), whole, f"{what}, in pages of {size}")
+            case _:
+                lazy, part = storage.query(query.but(limit=None)), choose.randrange(4)
+                compare.must(len(lazy) == len(whole), f"{what}: lazily {len(lazy)}")
+                slices = list(lazy[part : part + size]), whole[part : part + size]
+                compare.equal(*slices, f"{what}, from {part} on")
 
 
 def _pages(storage: PatternStorage, query: Query, size: int) -> Iterator[dict[str, Any]]:
