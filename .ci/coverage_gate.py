@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parent.parent
 WHOLE = (
     *("errors", "instant", "identifiers", "records"),
     *("validation/mirror", "validation/registry", "validation/verdict", "validation/compiled", "schema"),
-    *("conditions", "query", "results", "saving", "storage"),
+    *("values", "moments", "conditions", "query", "results"),
+    *("saving", "session", "asking", "storage"),
 )
 
 
