@@ -65,7 +65,7 @@ _GRAMMAR = r"""
     WORD: /(?!(and|or|not|in|is)(?![\w.]))[^\s"'()\[\]{},=!<>&|~][^\s"'()\[\]{},]*/
     %ignore /\s+/
 """
-_MOST = 100_000
+_MOST = 10_000
 _STEP = re.compile(r'"(?:[^"\\]|\\.)*"|[^."]+')
 _AROUND = 40  # characters that a refusal shows on either side
 # What may come next, in words and in this order; some stand for others too.
@@ -97,7 +97,7 @@ def parse_condition(written: str) -> Condition:
     `PATH not in [...]`, `PATH contains VALUE`, `PATH startswith "..."`, `PATH matches "..."`, `PATH exists`,
     `PATH is null` or `PATH is not null`. `not`, `and` and `or` join them, in this order of strength, and
     parentheses group. A value is JSON; a single word without quotes is a text. A step of a path with blanks
-    or dots in it stands in double quotes: `data."a.b"`. At most 100,000 characters.
+    or dots in it stands in double quotes: `data."a.b"`. At most 10,000 characters.
 
     Raises `QueryError` that says at which character the text is wrong.
 

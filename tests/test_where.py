@@ -122,7 +122,7 @@ def test_a_long_text_is_shown_around_the_place() -> None:
     ],
 )
 def test_what_is_too_long_or_nested_is_refused_or_read(written: str) -> None:
-    """Parentheses that say nothing may nest; beyond 100 levels or 100,000 characters QueryError is raised."""
+    """Parentheses that say nothing may nest; beyond 100 levels or 10,000 characters QueryError is raised."""
     if written.startswith("("):
         assert parse_condition(written) == (DATA == 1)
         return

@@ -119,7 +119,7 @@ def _must_agree(storage: PatternStorage, found: Model) -> None:
         loaded = _typed(partial(storage.load, identity), f"load of {identity!r}")
         must(loaded == head, f"load of {identity!r} gives {_short(loaded)}, a scan {_short(head)}")
     versions = [head for head in heads.values() if "v1" in head["context"].get("tags", ())]
-    tagged = _typed(lambda: storage.query(tags=["v1"], limit=None), "query by tag")
+    tagged = _typed(lambda: list(storage.query(tags=["v1"], limit=None)), "query by tag")
     must(len(tagged) == len(versions), f"{len(tagged)} records have the tag, not {len(versions)}")
 
 

@@ -134,7 +134,7 @@ class Load:
     def _read_all_of(self, storage: PatternStorage, writer: int) -> None:
         """Ask for all of a writer: no batch may be there in part, nothing acknowledged may be missing."""
         before = self._acknowledged[writer]
-        found = storage.query(tags=[f"w{writer}"], limit=None)
+        found = list(storage.query(tags=[f"w{writer}"], limit=None))
         after = self._acknowledged[writer] + 1
         there = {one["pattern_id"]: one for one in found}
         must(len(there) == len(found), f"of writer {writer} a record came twice")
