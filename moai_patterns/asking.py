@@ -12,9 +12,8 @@ from moai_patterns.backends.base import BackendBase
 from moai_patterns.errors import QueryError
 from moai_patterns.exchange import Exported, Format
 from moai_patterns.moments import Bound
-from moai_patterns.query import Further, Query, Record
+from moai_patterns.query import Further, Query, Record, content
 from moai_patterns.results import Groups, LazyResults, Page, Results, Rows
-from moai_patterns.saving import content
 from moai_patterns.target import written
 from moai_patterns.values import shortened, text
 

@@ -10,8 +10,8 @@ from typing import NoReturn
 from moai_patterns.backends import fileops
 from moai_patterns.backends.base import BackendBase, Batch, ForeignStore, Problem
 from moai_patterns.errors import DamageError, QueryError, StoreError
-from moai_patterns.query import Query, Record
-from moai_patterns.saving import content, retried
+from moai_patterns.query import Query, Record, content
+from moai_patterns.saving import retried
 from moai_patterns.values import same
 
 BATCH = 500

@@ -26,8 +26,8 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from moai_patterns.errors import QueryError, SchemaError
-from moai_patterns.instant import FIRST, LAST, instant, isoformat
-from moai_patterns.moments import bound
+from moai_patterns.instant import FIRST, LAST, isoformat
+from moai_patterns.moments import bound, moment_of
 from moai_patterns.values import DEEPEST, MISSING, comparable, hashable, literal, reach, same, shortened, text
 
 Relation = Literal["==", "!=", "<", "<=", ">", ">=", "in", "exists", "contains", "startswith", "matches"]
@@ -137,8 +137,7 @@ class Between(Condition):
 
     def matches(self, record: Mapping[str, Any]) -> bool:
         """Tell whether the record passes; one that was never stored goes by its timestamp."""
-        meta = record.get("_meta")
-        moment = instant(record["timestamp"]) if meta is None else meta["instant"]
+        moment = moment_of(record)
         return not (
             (self.low is not None and moment < self.low) or (self.high is not None and moment > self.high)
         )

@@ -14,7 +14,7 @@ import csv
 import io
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, BinaryIO, Literal, NamedTuple
 
@@ -23,7 +23,8 @@ import orjson
 from moai_patterns import jsonlines, tables
 from moai_patterns.conditions import field
 from moai_patterns.errors import QueryError, ValidationError
-from moai_patterns.query import Record
+from moai_patterns.query import Record, content
+from moai_patterns.validation.faults import describe
 from moai_patterns.values import MISSING, reach, shortened
 
 Format = Literal["jsonl", "csv", "parquet"]
@@ -35,8 +36,7 @@ _SUFFIXES: Mapping[str, Format] = {
     ".csv": "csv",
     ".parquet": "parquet",
 }
-_ENVELOPE = ("pattern_id", "pattern_type", "timestamp", "version", "data", "context")
-_COLUMNS = (*_ENVELOPE, "extra")
+_COLUMNS = (*tables.WHOLE, "extra")
 _NEEDED = ("pattern_id", "pattern_type", "timestamp", "data")
 _JSON = ("data", "context", "extra")
 _BATCH = 1000
@@ -93,7 +93,7 @@ def _write_lines(
 ) -> Iterator[Record]:
     for record in records:
         yield record
-        told = _whole(record) if paths is None else _chosen(record, names, paths)
+        told = content(record) if paths is None else _chosen(record, names, paths)
         file.write(orjson.dumps(told) + b"\n")
 
 
@@ -143,10 +143,10 @@ def _write_columns(
             yield record
             values = _chosen(record, names, paths)
             for name, value in values.items():
-                kinds[name].add(type(value))
+                kinds[name].add(tables.kind_of(value))
             waiting.write(orjson.dumps(values) + b"\n")
         waiting.seek(0)
-        types = {name: tables.type_of(kinds[name] - {type(None)}) for name in names}
+        types = {name: tables.type_of(kinds[name]) for name in names}
         schema = pa.schema(list(types.items()))
         with parquet.ParquetWriter(file, schema) as writer:
             while some := list(islice(waiting, _GROUP)):
@@ -155,20 +155,16 @@ def _write_columns(
                 writer.write_table(pa.table(columns, schema=schema))
 
 
-def _whole(record: Record) -> Record:
-    return {name: value for name, value in record.items() if name != "_meta"}
-
-
 def _chosen(record: Record, names: Sequence[str], paths: Paths) -> dict[str, Any]:
     found = ((name, reach(record, path)) for name, path in zip(names, paths, strict=True))
     return {name: value for name, value in found if value is not MISSING}
 
 
 def _cells(record: Record) -> dict[str, Any]:
-    extra = {name: value for name, value in record.items() if name not in (*_ENVELOPE, "_meta")}
+    extra = {name: value for name, value in record.items() if name not in (*tables.WHOLE, "_meta")}
     parts = {"data": record["data"], "context": record.get("context"), "extra": extra or None}
     texts = {name: None if value is None else orjson.dumps(value).decode() for name, value in parts.items()}
-    return {**{name: record.get(name) for name in _ENVELOPE[:4]}, **texts}
+    return {**{name: record.get(name) for name in tables.WHOLE[:4]}, **texts}
 
 
 def _cell(value: Any) -> str:
@@ -177,16 +173,16 @@ def _cell(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def read(file: BinaryIO, form: Format, name: str) -> Iterator[tuple[str, Record]]:
+def read(file: BinaryIO, form: Format, name: str) -> Generator[tuple[str, Record], None, None]:
     """Yield the records of a file, each behind its place. Raises `ValidationError` with a place."""
     if form == "jsonl":
         return ((place, jsonlines.record(line, place)) for place, line in jsonlines.numbered(file, name))
     return _read_csv(file, name) if form == "csv" else _read_parquet(file, name)
 
 
-def _read_csv(file: BinaryIO, name: str) -> Iterator[tuple[str, Record]]:
+def _read_csv(file: BinaryIO, name: str) -> Generator[tuple[str, Record], None, None]:
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-    csv.field_size_limit(_LONGEST)
+    before = csv.field_size_limit(_LONGEST)  # of all readers of this process
     rows = csv.reader(text, strict=True)
     try:
         columns = next(rows, [])
@@ -203,10 +199,11 @@ def _read_csv(file: BinaryIO, name: str) -> Iterator[tuple[str, Record]]:
         place = f"{name}, behind line {rows.line_num}"
         raise ValidationError(f"{place}: byte {error.start} is not UTF-8") from None
     finally:
+        csv.field_size_limit(before)
         text.detach()
 
 
-def _read_parquet(file: BinaryIO, name: str) -> Iterator[tuple[str, Record]]:
+def _read_parquet(file: BinaryIO, name: str) -> Generator[tuple[str, Record], None, None]:
     pa = tables.arrow()
     from pyarrow import parquet
 
@@ -231,17 +228,23 @@ def _must_be_whole(columns: Sequence[str], name: str) -> None:
 
 def _record(cells: Mapping[str, Any], place: str) -> Record:
     record: Record = {}
-    for name in _ENVELOPE:
+    for name in tables.WHOLE:
         value = cells.get(name)
         if value is not None:
-            record[name] = jsonlines.parse(value, f"{place}, {name}") if name in _JSON else value
+            record[name] = _json(value, f"{place}, {name}") if name in _JSON else value
     extra = cells.get("extra")
     if extra is not None:
-        further = jsonlines.parse(extra, f"{place}, extra")
-        if not isinstance(further, dict) or not further.keys().isdisjoint(_ENVELOPE):
+        further = _json(extra, f"{place}, extra")
+        if not isinstance(further, dict) or not further.keys().isdisjoint(tables.WHOLE):
             raise ValidationError(f"{place}, extra: it holds an object with other members of the envelope")
         record.update(further)
     return record
+
+
+def _json(cell: Any, place: str) -> Any:
+    if not isinstance(cell, str):
+        raise ValidationError(f"{place}: a JSON text stands here, not {describe(cell)}")
+    return jsonlines.parse(cell, place)
 
 
 class Exported(NamedTuple):

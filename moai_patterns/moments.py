@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from moai_patterns.errors import QueryError
 from moai_patterns.instant import FIRST, LAST, instant
@@ -42,6 +44,16 @@ def bound(name: str, value: str | date | int, *, end: bool = False) -> int:
         return instant(f"{stamp}T23:59:59.999999", later=True)
     except ValueError as error:
         raise QueryError(f"{name}: {error}") from None
+
+
+def moment_of(record: Mapping[str, Any]) -> int:
+    """Return the instant of a record in UTC microseconds; of one that was never stored by its timestamp.
+
+    >>> moment_of({"timestamp": "1970-01-01T00:00:01Z"})
+    1000000
+    """
+    meta = record.get("_meta")
+    return instant(record["timestamp"]) if meta is None else int(meta["instant"])
 
 
 def _moment(name: str, value: datetime) -> int:

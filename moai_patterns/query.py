@@ -209,6 +209,15 @@ class Query:
         return key
 
 
+def content(record: Record) -> Record:
+    """Return a record as its user knows it: without what the store added.
+
+    >>> content({"pattern_id": "a", "_meta": {"revision": 2}})
+    {'pattern_id': 'a'}
+    """
+    return {key: value for key, value in record.items() if key != "_meta"}
+
+
 def tags_of(record: Mapping[str, Any]) -> list[str]:
     """Return the texts in `context.tags` of a record; none when that is no list.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, overload
 
 from moai_patterns import shown
 from moai_patterns.errors import MissingExtraError
-from moai_patterns.query import Query, Record
+from moai_patterns.query import Query, Record, content
 
 if TYPE_CHECKING:
     import pandas
@@ -147,7 +147,7 @@ class Page(_Held, Results):
 
     def __init__(self, stored: Iterable[Record] = (), cursor: str | None = None) -> None:
         self._as_stored = list(stored)
-        super().__init__(map(_content, self._as_stored))
+        super().__init__(map(content, self._as_stored))
         self.cursor = cursor
 
     def _stored(self) -> Iterator[Record]:
@@ -168,7 +168,7 @@ class LazyResults(Results):
         return self._scan(self.query)
 
     def __iter__(self) -> Iterator[Record]:
-        return map(_content, self._scan(self.query))
+        return map(content, self._scan(self.query))
 
     def __len__(self) -> int:
         return self._count(self.query)
@@ -187,7 +187,7 @@ class LazyResults(Results):
         found = next(islice(self._scan(self.query.but(limit=at + 1)), at, None), None) if at >= 0 else None
         if found is None:
             raise IndexError("there are fewer records")
-        return _content(found)
+        return content(found)
 
     def _part(self, place: slice) -> Results | list[Record]:
         start, stop = place.start or 0, place.stop
@@ -265,7 +265,3 @@ class Rows(Table):
         first = self[:_SHOWN]
         more = f"the first {_SHOWN} of {len(self):,}" if len(self) > _SHOWN else f"{len(self)}"
         return shown.rows(first, self.columns, f"{more} rows")
-
-
-def _content(stored: Record) -> Record:
-    return {name: value for name, value in stored.items() if name != "_meta"}

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from moai_patterns.backends.base import BackendBase, Batch
 from moai_patterns.errors import ConflictError, StoreError
 from moai_patterns.instant import instant
-from moai_patterns.query import Query, Record
+from moai_patterns.query import Query, Record, content
 from moai_patterns.values import same
 
 _TRANSIENT = frozenset({errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.EDEADLK, errno.ETXTBSY})
@@ -141,12 +141,3 @@ def _number(records: Sequence[Record], known: Mapping[str, Record]) -> tuple[lis
         heads[record["pattern_id"]] = record
         add.append(record)
     return add, Saved(len(add) - revised, revised, len(records) - len(add))
-
-
-def content(record: Record) -> Record:
-    """Return a record as its user knows it: without what the store added.
-
-    >>> content({"pattern_id": "a", "_meta": {"revision": 2}})
-    {'pattern_id': 'a'}
-    """
-    return {key: value for key, value in record.items() if key != "_meta"}

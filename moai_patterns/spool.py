@@ -283,7 +283,7 @@ def _has(location: Location, records: list[Record]) -> bool:
     """Tell whether a store has these records, as they are, as one of their revisions."""
     # Rare, so what a capture usually does without is loaded here and not above.
     from moai_patterns.backends.opening import open_backend
-    from moai_patterns.saving import content
+    from moai_patterns.query import content
     from moai_patterns.values import same
 
     backend = open_backend(*location)

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
@@ -16,14 +17,14 @@ from moai_patterns.arguments import must_be, must_be_days, must_be_seconds, must
 from moai_patterns.asking import Questions
 from moai_patterns.backends.base import Backend, Batch, Problem, Repair
 from moai_patterns.backends.opening import open_backend
-from moai_patterns.errors import PatternError, QueryError, ValidationError
+from moai_patterns.errors import PatternError, QueryError, StoreError, ValidationError
 from moai_patterns.exchange import Format, Imported, Known
 from moai_patterns.instant import DAY, isoformat
 from moai_patterns.lifecycle import Outcome, Plan, Policy
 from moai_patterns.location import KEY, SPOOL, absolute, beside, parse_store
 from moai_patterns.maintenance import Upkeep
-from moai_patterns.query import Query, Record
-from moai_patterns.saving import Saved, Saver, content, retried
+from moai_patterns.query import Query, Record, content
+from moai_patterns.saving import Saved, Saver, retried
 from moai_patterns.schema import admit
 from moai_patterns.session import Session, captured
 from moai_patterns.values import shortened
@@ -320,14 +321,18 @@ class PatternStorage(Questions):
 
         In batches of 1,000, each all or nothing; can be repeated. Raises `ValidationError` with the place of
         the first refused record, and then every batch before its own is stored; `QueryError` for another
-        form.
+        form, `StoreError` for a file that cannot be read.
         """
         if known not in ("overwrite", "merge", "skip"):
             raise QueryError(f"known is overwrite, merge or skip, not {shortened(known)}")
         name = os.fspath(path)
         total = Imported()
-        with open(name, "rb") as file:
-            stream = exchange.read(file, exchange.format_of(name, form), name)
+        chosen = exchange.format_of(name, form)
+        try:
+            file = open(name, "rb")  # noqa: SIM115  only what opening raises is about the file
+        except OSError as error:
+            raise StoreError(error.errno, f"cannot be read: {error.strerror}", name) from error
+        with file, closing(exchange.read(file, chosen, name)) as stream:
             while batch := list(islice(stream, BATCH)):
                 total = total.plus(self._import(batch, known))
                 on_batch(len(batch))

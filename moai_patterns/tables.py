@@ -15,7 +15,7 @@ import orjson
 
 from moai_patterns.conditions import field
 from moai_patterns.errors import MissingExtraError
-from moai_patterns.instant import instant
+from moai_patterns.moments import moment_of
 from moai_patterns.query import Record
 from moai_patterns.values import MISSING, reach
 
@@ -54,16 +54,10 @@ def reader(records: Iterable[Record], columns: Sequence[str] = WHOLE) -> pyarrow
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def moment(record: Mapping[str, Any]) -> int:
-    """Return the instant of a record, of one that was never stored by its timestamp."""
-    meta = record.get("_meta")
-    return instant(record["timestamp"]) if meta is None else int(meta["instant"])
-
-
 _VALUES: Mapping[str, Callable[[Record], Any]] = {
     "pattern_id": itemgetter("pattern_id"),
     "pattern_type": itemgetter("pattern_type"),
-    "timestamp": moment,
+    "timestamp": moment_of,
     "version": lambda record: record.get("version"),
     "data": lambda record: _json(record["data"]),
     "context": lambda record: _json(record["context"]) if "context" in record else None,
@@ -76,7 +70,7 @@ def chosen(records: Iterable[Record], columns: Sequence[str]) -> pyarrow.Table:
     values: list[list[Any]] = [[] for _ in paths]
     for record in records:
         for path, column in zip(paths, values, strict=True):
-            found = moment(record) if path == ("timestamp",) else reach(record, path)
+            found = moment_of(record) if path == ("timestamp",) else reach(record, path)
             column.append(None if found is MISSING else found)
     pa = arrow()
     utc = pa.timestamp("us", "UTC")
@@ -99,7 +93,7 @@ def flat(records: Iterable[Record]) -> pyarrow.Table:
 def _leaves(record: Record) -> Iterator[tuple[str, Any]]:
     yield "pattern_id", record["pattern_id"]
     yield "pattern_type", record["pattern_type"]
-    yield "timestamp", moment(record)
+    yield "timestamp", moment_of(record)
     if "version" in record:
         yield "version", record["version"]
     for root in ("data", "context"):
@@ -130,24 +124,32 @@ def table(
 def typed(values: Sequence[Any]) -> pyarrow.Array:
     """Return values as an array of the one type that they have; of several, or nested ones, as JSON texts."""
     pa = arrow()
-    kinds = {type(value) for value in values if value is not None}
-    if kinds == {datetime}:
+    kinds = set(map(kind_of, values))
+    if kinds - {type(None)} == {datetime}:
         zone = next(value for value in values if value is not None).tzinfo
         return pa.array(values, pa.timestamp("us", str(zone)))
-    if kinds == {int, float} and any(type(value) is int and abs(value) > _EXACT for value in values):
-        kinds.add(str)
     return column(values, type_of(kinds))
 
 
+class _Large(int):
+    """Stands for integers of which a float has not all digits."""
+
+
+def kind_of(value: Any) -> type:
+    """Return what `type_of` has to know of a value."""
+    return _Large if type(value) is int and abs(value) > _EXACT else type(value)
+
+
 def type_of(kinds: set[type]) -> pyarrow.DataType:
-    """Return the type of a column for values of these Python types, null aside."""
+    """Return the type of a column for values of these kinds, null aside."""
     pa = arrow()
-    if kinds == {int, float}:
+    known = {bool: pa.bool_(), int: pa.int64(), _Large: pa.int64(), float: pa.float64(), str: pa.string()}
+    types = {known.get(kind, pa.large_string()) for kind in kinds - {type(None)}}
+    if kinds - {type(None)} == {int, float}:
         return pa.float64()
-    known = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
-    if len(kinds) == 1 and kinds <= known.keys():
-        return known[next(iter(kinds))]
-    return pa.large_string() if kinds else pa.null()
+    if len(types) == 1:
+        return types.pop()
+    return pa.large_string() if types else pa.null()
 
 
 def column(values: Sequence[Any], kind: pyarrow.DataType) -> pyarrow.Array:

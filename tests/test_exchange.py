@@ -108,6 +108,15 @@ def test_chosen_fields_are_written_with_their_types(form: str, tmp_path: Path) -
         assert table["data.none"].null_count == 4
 
 
+def test_no_digit_of_a_large_integer_is_lost(tmp_path: Path) -> None:
+    """Beside fractions it would be rounded in a column of floats, so the column is of JSON texts."""
+    with PatternStorage("memory") as storage:
+        for number, value in enumerate((2**60 + 1, 2.5)):
+            storage.save(record(number, data={"tool_name": "x", "v": value}))
+        storage.export_to(tmp_path / "v.parquet", order="oldest", fields=["data.v"])
+    assert parquet.read_table(tmp_path / "v.parquet")["data.v"].to_pylist() == [str(2**60 + 1), "2.5"]
+
+
 def test_an_export_goes_on_where_the_last_one_ended(storage: PatternStorage, tmp_path: Path) -> None:
     """In the order of arrival the cursor leads to what came since, and to nothing where nothing came."""
     storage.save_many(map(record, range(10)))
@@ -168,20 +177,27 @@ def test_what_is_known_is_overwritten_joined_or_left(
         ("a.csv", b"pattern_id,pattern_type,timestamp,data\n\xff,y,z,{}\n", "is not UTF-8"),
         ("a.csv", 'pattern_id,pattern_type,timestamp,data,extra\nx,y,z,{},"{""data"":1}"\n', "extra: "),
         ("a.parquet", "PAR1 and nothing more", "no Parquet that can be read"),
+        ("a.parquet", {"data": [{"x": 1}]}, "row 1, data: a JSON text stands here, not "),
+        ("a.parquet", {"data": ["{}"], "pattern_id": [5]}, "row 1: refused: "),
         ("a.jsonl", '{"pattern_id": "x"}\n', "line 1: refused"),
         ("a.jsonl", "[]\n", "line 1"),
     ],
 )
 def test_a_file_that_is_none_is_named_with_its_place(
-    name: str, content: str | bytes, said: str, tmp_path: Path
+    name: str, content: str | bytes | dict[str, Any], said: str, tmp_path: Path
 ) -> None:
     """Nothing is stored of it, and the error says where it is wrong."""
-    data = content.encode() if isinstance(content, str) else content
-    (tmp_path / name).write_bytes(data)
+    if isinstance(content, dict):
+        columns = {column: ["tool_use"] for column in HEAD.split(",")}
+        parquet.write_table(pa.table({**columns, **content}), tmp_path / name)
+    else:
+        (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    limit = csv.field_size_limit()
     with PatternStorage("memory") as storage:
         with pytest.raises(ValidationError, match=said):
             storage.import_from(tmp_path / name)
         assert storage.count() == 0
+    assert csv.field_size_limit() == limit
 
 
 def test_a_blank_line_and_another_ending_are_no_matter(tmp_path: Path) -> None:
@@ -224,6 +240,8 @@ def test_what_has_no_meaning_is_refused_and_leaves_no_file(tmp_path: Path) -> No
                 act()
         with pytest.raises(StoreError):
             storage.export_to(tmp_path / "nowhere" / "out.csv")
+        with pytest.raises(StoreError, match="cannot be read"):
+            storage.import_from(tmp_path / "nowhere.csv")
     assert contents(tmp_path) == before
 
 

@@ -43,8 +43,8 @@ PICTURES: dict[str, Callable[[PatternStorage], Any]] = {
 }
 
 
-def colours(png: bytes) -> tuple[int, int, int]:
-    """Width and height of a picture, and how many different rows it has."""
+def drawn(png: bytes) -> tuple[int, int, int]:
+    """Width and height of a picture, and how many of its rows of pixels differ."""
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
     data, at, size = b"", 8, (0, 0)
     while at < len(png):
@@ -64,7 +64,7 @@ def colours(png: bytes) -> tuple[int, int, int]:
 def test_a_picture_is_drawn(storage: PatternStorage, name: str) -> None:
     """Each chart is one that Vega-Lite renders, with something on it."""
     chart = PICTURES[name](storage)
-    width, height, different = colours(vl_convert.vegalite_to_png(chart.to_json()))
+    width, height, different = drawn(vl_convert.vegalite_to_png(chart.to_json()))
     assert width > 640
     assert height > 50
     assert different > 40

@@ -107,7 +107,7 @@ def test_what_is_wrong_is_pointed_at(written: str, character: int, sentence: str
 def test_a_long_text_is_shown_around_the_place() -> None:
     """Of a text of many lines the error shows one, without what would move a terminal's cursor."""
     with pytest.raises(QueryError) as refused:
-        parse_condition("data.x == 1 or\n\x1b[0m" * 1 + "data.y == 1 or\n" * 500)
+        parse_condition("data.x == 1 or\n\x1b[0m" + "data.y == 1 or\n" * 500)
     assert all(len(line) < 120 for line in str(refused.value).splitlines())
     assert "\x1b" not in str(refused.value)
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
+from moai_patterns.aggregates import Aggregation
 from moai_patterns.cli import output
-from moai_patterns.cli.figures import metrics
+from moai_patterns.cli.figures import figures
 from moai_patterns.cli.options import opened, question, takes_figures, takes_json, takes_query, takes_store
 
 
@@ -16,12 +17,12 @@ from moai_patterns.cli.options import opened, question, takes_figures, takes_jso
 @takes_figures
 @takes_store
 @takes_json
-def command(
-    store: str, as_json: bool, group_by: tuple[str, ...], every: str | None, tz: str, **asked: Any
-) -> None:
+def command(store: str, as_json: bool, **asked: Any) -> None:
     """Print figures about the records that answer: a row for each group, by default how many there are."""
-    figures = metrics(asked.pop("figures"))
+    about = figures(asked) or Aggregation()
     wanted = question(**asked)
     with opened(store) as storage:
-        found = storage.aggregate(wanted, group_by=group_by, every=every, tz=tz, metrics=figures)
+        found = storage.aggregate(
+            wanted, group_by=about.group_by, every=about.every, tz=about.tz, metrics=about.metrics
+        )
     output.rows(found, found.columns, as_json=as_json)

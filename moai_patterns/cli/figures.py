@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from moai_patterns import aggregates
-from moai_patterns.aggregates import Metric
+from moai_patterns.aggregates import Aggregation, Metric
 from moai_patterns.errors import QueryError
 from moai_patterns.values import shortened
 
@@ -22,6 +22,16 @@ _FIGURES: dict[str, Callable[..., Metric]] = {
     "success_rate": aggregates.success_rate,
     "sum": aggregates.sum_,
 }
+
+
+def figures(asked: dict[str, Any]) -> Aggregation | None:
+    """Take what `takes_figures` gave out of a call's options; None where nothing was asked for.
+
+    Raises `QueryError` for what is no figure, path, period or zone.
+    """
+    group_by, every, tz = asked.pop("group_by"), asked.pop("every"), asked.pop("tz")
+    found = metrics(asked.pop("figures"))
+    return Aggregation(group_by, every, tz, found) if group_by or every or found else None
 
 
 def metrics(written: Iterable[str]) -> dict[str, Metric] | None:

@@ -11,8 +11,7 @@ from typing import Any
 
 from moai_patterns import PatternStorage
 from moai_patterns.errors import PatternError
-from moai_patterns.query import Query
-from moai_patterns.saving import content
+from moai_patterns.query import Query, content
 from torture.acts import DAYS, Act, History, Model, Record, record
 from torture.promise import BrokenPromiseError, must
 

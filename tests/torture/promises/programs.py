@@ -16,8 +16,7 @@ from moai_patterns.backends.filesystem.backend import FilesystemBackend
 from moai_patterns.backends.memory import MemoryBackend
 from moai_patterns.backends.sqlite.backend import SqliteBackend
 from moai_patterns.conditions import Condition
-from moai_patterns.query import Record
-from moai_patterns.saving import content
+from moai_patterns.query import Record, content
 from moai_patterns.testing import compare
 from moai_patterns.testing.answers import dense
 from moai_patterns.testing.questions import aggregation, answer, question

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from moai_patterns import PatternStorage
-from moai_patterns.query import Query
-from moai_patterns.saving import content
+from moai_patterns.query import Query, content
 from torture.acts import DAYS, FIRST_DAY, NOW, opened, record
 from torture.crowd import Crowd, Shared
 from torture.promise import LINUX, STRACE, BrokenPromiseError, Promise, Tally, must
